@@ -1,0 +1,43 @@
+# Two commands: `make demo` and `make test`. Everything else is for developers.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Optional extras of the package itself; `make test EXTRAS=` leaves them out and the tests that need them skip by name.
+EXTRAS ?= parquet
+comma  := ,
+
+SOURCES := pyproject.toml README.md LICENSE $(shell find src data -type f -not -path '*/__pycache__/*' 2>/dev/null)
+STAMP   := $(VENV)/.deps-$(if $(EXTRAS),$(subst $(comma),-,$(EXTRAS)),none)
+
+.PHONY: demo test check bench format clean
+demo: $(VENV)/.installed
+	$(BIN)/python -m scalefit.demo -o out
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/solver.py
+
+format: $(VENV)/.installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) out build dist
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation '.[dev$(if $(EXTRAS),$(comma)$(EXTRAS))]'
+	rm -f $(VENV)/.deps-* && touch $@
+
+# The package itself is installed, not linked: what is tested is what ships.
+$(VENV)/.installed: $(STAMP) $(SOURCES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall .
+	touch $@

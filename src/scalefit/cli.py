@@ -1,0 +1,232 @@
+"""The command line: `scalefit fit`, `scalefit curves`, `scalefit datasets`.
+
+Exit codes: 0 ok, 1 bad input or file, 2 usage, 3 fitted but the status is not ok. What needs scikit-learn is imported
+inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import __version__, options
+from .terminal import console, curves_screen, datasets_screen, fit_screen, in_shell, print_error, working
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .parametric import LawRegressor
+    from .result import Curves
+    from .table import LossTable
+
+BAD_INPUT, NOT_OK = 1, 3
+EXIT_CODES = "Exit codes: 0 ok, 1 bad input or file, 2 usage, 3 fitted but the status is not ok."
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXIT_CODES,
+)
+
+
+class Against(StrEnum):
+    """What curves are compared with."""
+
+    power = "power"
+    exponential = "exponential"
+    none = "none"
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a letter that the terminal lacks is no failure
+    app()
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"scalefit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def scalefit(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Scaling laws from tables of training runs."""
+
+
+@app.command("fit", epilog=EXIT_CODES)
+def fit_command(
+    table: options.TableName,
+    law: Annotated[options.LawName, options.option("Model", "Formula.", "--law")] = options.LawName.chinchilla,
+    inputs: Annotated[
+        list[str] | None,
+        options.option("Model", "Column that the law takes; twice for chinchilla.", "--inputs", metavar="COLUMN"),
+    ] = None,
+    objective: options.Objectives = None,
+    space: options.Spaces = None,
+    delta: options.Delta = None,
+    fix: options.Fix = None,
+    tie: options.Tie = None,
+    columns: options.Columns = None,
+    flops: options.Flops = None,
+    where: options.Where = None,
+    drop_invalid: options.DropInvalid = False,
+    weights: options.Weights = None,
+    as_json: options.AsJson = False,
+    output: options.Output = None,
+) -> None:
+    """Fit a law to a table: status first, then the numbers, then the protocol."""
+    with _one_message():
+        _check_output(output, table)
+        with working(f"fitting {law} to {table}"):
+            from .fitting import fit
+
+            model = options.make_model(law, objective=objective, space=space, delta=delta, fix=fix, tie=tie)
+            runs = options.read_table(table, columns=columns, flops=flops, where=where, drop_invalid=drop_invalid)
+            chosen = options.choose_inputs(model.law, runs, table, inputs)
+            fitted = fit(model, runs, inputs=chosen, weights=weights)
+        if output is not None:
+            fitted.save(output)
+        if as_json:
+            typer.echo(_json({**fitted.to_dict(), **_dropped(runs)}))
+        else:
+            console().print(fit_screen(fitted, table))
+    raise typer.Exit(0 if fitted.ok else NOT_OK)
+
+
+@app.command("curves", epilog=EXIT_CODES)
+def curves_command(
+    table: options.TableName,
+    along: Annotated[str, options.option("Slices", "Column that varies in a slice.", "--along", metavar="COLUMN")],
+    at: Annotated[str, options.option("Slices", "Column that is fixed in a slice.", "--at", metavar="COLUMN")],
+    rtol: Annotated[float, typer.Option(min=0, help="Gap of --at that ends a slice.", rich_help_panel="Slices")] = 5e-3,
+    min_rows: Annotated[int, typer.Option(min=2, help="Rows that a slice needs.", rich_help_panel="Slices")] = 4,
+    law: Annotated[options.CurveLaw, options.option("Model", "Formula.", "--law")] = options.CurveLaw.power,
+    against: Annotated[
+        Against | None, options.option("Model", "Law to compare with; by default the other one.", "--against")
+    ] = None,
+    objective: options.Objectives = None,
+    space: options.Spaces = None,
+    delta: options.Delta = None,
+    fix: options.Fix = None,
+    tie: options.Tie = None,
+    columns: options.Columns = None,
+    flops: options.Flops = None,
+    where: options.Where = None,
+    drop_invalid: options.DropInvalid = False,
+    weights: options.Weights = None,
+    as_json: options.AsJson = False,
+    output: options.Output = None,
+) -> None:
+    """Fit a law of one column to every slice of a table: L(N) at each D, or L(D) at each N."""
+    if not math.isfinite(rtol):
+        raise options.usage("--rtol", f"must be finite, not {rtol}.")
+    other = against or Against.exponential if law is options.CurveLaw.power else against or Against.power
+    with _one_message():
+        _check_output(output, table)
+        with working(f"fitting {law} to slices of {table}"):
+            from .fitting import fit_curves
+
+            model = options.make_model(law, objective=objective, space=space, delta=delta, fix=fix, tie=tie)
+            runs = options.read_table(table, columns=columns, flops=flops, where=where, drop_invalid=drop_invalid)
+            slicing: dict[str, Any] = dict(along=along, at=at, rtol=rtol, min_rows=min_rows, weights=weights)
+            fitted = fit_curves(model, runs, **slicing)
+            rival = _rival(other, model, runs, fitted, slicing)
+        content = _json(_curves_content(fitted, runs, rival, other))
+        if output is not None:
+            from .result import write_whole
+
+            write_whole(output, content + "\n")
+        if as_json:
+            typer.echo(content)
+        else:
+            console().print(curves_screen(fitted, table, rival, other))
+    raise typer.Exit(0 if fitted.ok else NOT_OK)
+
+
+@app.command("datasets")
+def datasets_command(as_json: options.AsJson = False) -> None:
+    """List the data sets that can stand for TABLE: units, conventions, sources, known defects."""
+    with _one_message():
+        from .datasets import DATASETS
+
+        if as_json:
+            typer.echo(_json([dataset.to_dict() for dataset in DATASETS.values()]))
+        else:
+            console().print(datasets_screen(DATASETS.values()))
+
+
+@contextmanager
+def _one_message() -> Iterator[None]:
+    """Turn what a bad table or file raises into one message on stderr and exit code 1."""
+    try:
+        yield
+    except BrokenPipeError:  # the reader has gone, as in `scalefit datasets | head -1`
+        raise
+    except (ValueError, OSError, ImportError, TypeError) as error:
+        print_error(in_shell(str(error)))
+        raise typer.Exit(BAD_INPUT) from error
+
+
+def _check_output(output: Path | None, table: str) -> None:
+    if output is not None and output.exists() and Path(table).exists() and output.samefile(table):
+        raise options.usage("--output", "is the table itself, which would be lost. Choose another file.")
+
+
+def _rival(
+    law: Against, model: LawRegressor, runs: LossTable, fitted: Curves, slicing: dict[str, Any]
+) -> pd.DataFrame | None:
+    """Errors per slice beside those of another law with the same objective."""
+    if law is Against.none:
+        return None
+    from .fitting import fit_curves
+    from .laws import LAWS
+    from .parametric import LawRegressor
+
+    try:
+        return fitted.against(fit_curves(LawRegressor(LAWS[law], objective=model.objective), runs, **slicing))
+    except ValueError as error:
+        raise ValueError(f"{error} This is about the comparison; leave it out: --against none") from error
+
+
+def _curves_content(fitted: Curves, runs: LossTable, rival: pd.DataFrame | None, law: Against) -> dict[str, Any]:
+    against = None if rival is None else {"law": str(law), "slices": rival.to_dict("records")}
+    return {**fitted.to_dict(), "against": against, **_dropped(runs)}
+
+
+def _dropped(runs: LossTable) -> dict[str, list[str]]:
+    return {"dropped": list(runs.dropped.get("reason", []))}
+
+
+def _json(content: object) -> str:
+    """JSON as the standard has it: nan and infinities are null."""
+    return json.dumps(_finite(content), indent=1, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""LawRegressor: a law as a scikit-learn regressor, fitted to its global optimum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .constraints import Constraints, constrain
+from .diagnosis import Finding, diagnose
+from .laws import Law, SeparableLaw
+from .objective import MAD_TO_SIGMA, Absolute, Huber, Objective, residuals, resolve, weighted_median
+from .solver import Optima, make_problem, solve, trf_multistart
+from .status import Status
+
+Floats = NDArray[np.float64]
+
+STARTS = 40  # for laws that are not separable, as many as the paper takes
+
+
+class LawRegressor(RegressorMixin, BaseEstimator):
+    """A law fitted to its global optimum: X holds its input columns in raw units, y the loss.
+
+    A separable law is screened over its exponents and polished by Newton steps; any other is fitted by scipy's
+    trust region from 40 seeded starts between its bounds.
+
+    Parameters
+    ----------
+    law : Law class
+        `PowerLaw`, `Exponential`, `Chinchilla`, or one of your own.
+    objective : Huber, Squared or Absolute, optional
+        What to minimise; the law's own default if None.
+    fixed : mapping of str to float, optional
+        Parameters that keep a value: {"E": 0.0} is the power law without offset.
+    tied : mapping of str to str, optional
+        Parameters that share another's value: {"beta": "alpha"}. Amplitudes tie to amplitudes, exponents to exponents.
+
+    Attributes
+    ----------
+    law_ : Law
+        With its numbers in.
+    objective_ : objective
+        With delta as a number.
+    objective_value_ : float
+        Sum over rows, in the units of the objective.
+    status_ : Status
+        The most severe of `findings_`.
+    findings_ : list of (Status, str)
+        Everything that is wrong, and with what.
+    free_ : tuple of str
+        Parameters that were moved.
+    search_ : dict
+        How the optimum was looked for.
+
+    Examples
+    --------
+    >>> from scalefit.laws import PowerLaw
+    >>> x = np.geomspace(1e6, 1e9, 8)
+    >>> model = LawRegressor(PowerLaw).fit(x[:, None], 2 + 30 * x**-0.25)
+    >>> model.status_
+    <Status.OK>
+    >>> round(model.law_.alpha, 9)
+    0.25
+    """
+
+    def __init__(
+        self,
+        law: type[Law],
+        *,
+        objective: Objective | None = None,
+        fixed: Mapping[str, float] | None = None,
+        tied: Mapping[str, str] | None = None,
+    ) -> None:
+        self.law = law
+        self.objective = objective
+        self.fixed = fixed
+        self.tied = tied
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        tags.target_tags.positive_only = True
+        return tags
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the law.
+
+        Parameters
+        ----------
+        X : (n, k) array
+            Input columns of the law, positive, in raw units.
+        y : (n,) array, nats per token
+            Losses, positive.
+        sample_weight : (n,) array, optional
+            Frequencies: a weight of 2 is the row twice, 0 leaves it out.
+
+        Raises
+        ------
+        ValueError
+            If a value is not positive, if there are fewer rows than free parameters, or if the inputs do not vary.
+        """
+        if not (isinstance(self.law, type) and issubclass(self.law, Law)):
+            raise TypeError(f"law must be a Law class such as PowerLaw, not {self.law!r}.")
+        rows_in, losses = validate_data(self, X, y, dtype=float, y_numeric=True)
+        return self._fit_checked(np.asarray(rows_in), np.asarray(losses, dtype=float), sample_weight)
+
+    def _fit_checked(self, X: Floats, y: Floats, sample_weight: ArrayLike | None) -> Self:
+        weights = _weights(sample_weight, len(y))
+        _check_positive(X, y, self.law)
+        rows = weights > 0
+        X, y, weights = X[rows], y[rows], weights[rows]
+        names, constraints = self._constraints()
+        _check_enough(X, constraints, self.law)
+        objective = resolve(self.objective or self.law.objective, y, weights)
+        if objective.delta == "mad_of_residuals":
+            first = self._fit(X, y, weights, Absolute(objective.space), names, constraints)[0]
+            assert isinstance(objective, Huber)
+            objective = replace(objective, delta=_spread(np.abs(residuals(objective, y, first(*X.T))), weights))
+        self.objective_, self.free_ = objective, constraints.free
+        self.law_, self.objective_value_, self.findings_, self.search_ = self._fit(
+            X, y, weights, objective, names, constraints
+        )
+        self.status_ = Status.worst([status for status, _ in self.findings_])
+        return self
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """Loss at inputs X, (n, k), in raw units; (n,) array, nats per token."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=float, reset=False)
+        return np.asarray(self.law_(*np.asarray(X).T), dtype=float)
+
+    def _constraints(self) -> tuple[tuple[str, ...], Constraints]:
+        """Names in the solver's order, and the affine map in its coordinates (log amplitudes)."""
+        names, kinds = _names_and_kinds(self.law)
+        fixed = {name: _fixed_value(name, value, kinds.get(name, "")) for name, value in (self.fixed or {}).items()}
+        for follower, leader in (self.tied or {}).items():
+            if kinds.get(follower, "?") != kinds.get(leader, "?") and {follower, leader} <= set(kinds):
+                raise ValueError(
+                    f"{follower} is an {kinds[follower]} and {leader} an {kinds[leader]}: "
+                    "tie amplitudes to amplitudes and exponents to exponents."
+                )
+        return names, constrain(names, fixed=fixed, tied=self.tied)
+
+    def _fit(
+        self, X: Floats, y: Floats, weights: Floats, objective: Objective, names: tuple[str, ...], free: Constraints
+    ) -> tuple[Law, float, list[Finding], dict[str, Any]]:
+        """Law, objective, findings and search of one fit with a resolved objective."""
+        if not issubclass(self.law, SeparableLaw):
+            return _fit_any(self.law, X, y, weights, objective, free)
+        optima = _solve_separable(self.law, X, y, weights, objective, free)
+        values = optima.natural[:, 0].copy()
+        K = len(self.law.terms)
+        values[1 : 1 + K] = np.exp(values[1 : 1 + K])
+        numbers = dict(zip(names, values.tolist(), strict=True)) | dict(self.fixed or {})  # fixed to the last bit
+        for _ in self.tied or {}:  # chains of ties end after as many rounds
+            numbers |= {follower: numbers[leader] for follower, leader in (self.tied or {}).items()}
+        law = self.law(**numbers)
+        found = diagnose(self.law, free.free, optima, X, y, law(*X.T), input_names(self.law, X.shape[1]))
+        search = {"method": "screen of exponents, then Newton", "basins": int(optima.basins[0])}
+        return law, float(optima.objective[0]), found, search
+
+
+def _weights(sample_weight: ArrayLike | None, n: int) -> Floats:
+    """Frequencies of n rows, one each unless given."""
+    weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    if weights.ndim == 0:
+        weights = np.full(n, float(weights))
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight must be one number per row, {n} of them, but its shape is {weights.shape}.")
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(f"sample_weight must be finite and not negative, but row {row} has {weights[row]}.")
+    if not weights.any():
+        raise ValueError("sample_weight is zero in every row, so there is nothing to fit.")
+    return weights
+
+
+def _spread(errors: Floats, weights: Floats) -> float:
+    """Standard deviation that the absolute errors of a least-absolute-deviation fit speak of."""
+    spread = MAD_TO_SIGMA * weighted_median(errors, weights)
+    mean = float(np.average(errors, weights=weights))
+    # such a fit goes through as many rows as it has parameters: of few rows that may be half
+    return max(spread if spread > 0.01 * mean else 1.2533 * mean, 1e-12)
+
+
+def input_names(law: type[Law], n_columns: int) -> tuple[str, ...]:
+    """Names of the columns that a law takes; "x" where it leaves the choice."""
+    return law.inputs or ("x",) * n_columns
+
+
+def _names_and_kinds(law: type[Law]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Parameters in the order that the solver uses, and what each is."""
+    if not issubclass(law, SeparableLaw):
+        return law.parameters(), dict.fromkeys(law.parameters(), "")
+    amplitudes, exponents = [t.amplitude for t in law.terms], [t.exponent for t in law.terms]
+    names = ("E", *amplitudes, *exponents)
+    if set(names) != set(law.parameters()) or len(set(names)) != len(names):
+        raise TypeError(f"the fields of {law.__name__} must be E and one amplitude and exponent a term: {names}.")
+    return names, {"E": "offset", **dict.fromkeys(amplitudes, "amplitude"), **dict.fromkeys(exponents, "exponent")}
+
+
+def _fixed_value(name: str, value: float, kind: str) -> float:
+    """Value of a fixed parameter in the solver's coordinates."""
+    if not np.isfinite(value) or (kind == "offset" and value < 0) or (kind in ("amplitude", "exponent") and value <= 0):
+        wanted = {"offset": "at least 0", "amplitude": "positive", "exponent": "positive"}.get(kind, "finite")
+        raise ValueError(f"{name} is fixed at {value}, but must be {wanted} and finite.")
+    return float(np.log(value)) if kind == "amplitude" else float(value)
+
+
+def _check_positive(X: Floats, y: Floats, law: type[Law]) -> None:
+    names = (*input_names(law, X.shape[1]), "loss")
+    if X.shape[1] != law.n_inputs():
+        raise ValueError(f"{law.__name__} takes {law.n_inputs()} input columns, but X has {X.shape[1]} features.")
+    for name, column in zip(names, (*X.T, y), strict=True):
+        if np.any(column <= 0):
+            row = int(np.argmax(column <= 0))
+            raise ValueError(
+                f"{name} must be positive, but row {row} (counting from 0) is {column[row]} "
+                f"({int(np.sum(column <= 0))} such rows). Drop the rows, or undo what was subtracted from them."
+            )
+
+
+def _check_enough(X: Floats, constraints: Constraints, law: type[Law]) -> None:
+    n, q = len(X), len(constraints.free)
+    if n < q:
+        raise ValueError(
+            f"{law.__name__} has {q} free parameters ({', '.join(constraints.free)}), but there are {n} rows "
+            f"(n_samples = {n}). Add runs, or fix or tie parameters: fixed={{'E': 0}}."
+        )
+    if n > 1 and np.all(X[0] == X):
+        raise ValueError(f"all {n} rows have the same inputs, so no exponent can be seen. Add runs at other values.")
+
+
+def _solve_separable(
+    law: type[SeparableLaw], X: Floats, y: Floats, weights: Floats, objective: Objective, free: Constraints
+) -> Optima:
+    G = np.stack([term.scale(X[:, term.column]) for term in law.terms])
+    assert not isinstance(objective.delta, str)
+    problem = make_problem(
+        G, y[:, None], weights[:, None], log=objective.space == "log", delta=objective.delta, T=free.T, c=free.c
+    )
+    return solve(problem)
+
+
+def _fit_any(
+    law: type[Law], X: Floats, y: Floats, weights: Floats, objective: Objective, free: Constraints
+) -> tuple[Law, float, list[Finding], dict[str, Any]]:
+    """Fit a law of any form from starts between its bounds."""
+    bounds = np.array([_bounds(law, name) for name in free.free])
+    low, high = bounds.T
+    rng = np.random.default_rng(0)
+    share = rng.uniform(size=(STARTS, len(low)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        starts = np.where(low > 0, np.exp(np.log(low) + share * np.log(high / low)), low + share * (high - low))
+
+    def errors(at: Floats) -> Floats:
+        return residuals(objective, y, law(*(free.T @ at + free.c).tolist())(*X.T))
+
+    assert not isinstance(objective.delta, str)
+    with np.errstate(all="ignore"):
+        fit = trf_multistart(errors, starts, bounds=(low, high), delta=objective.delta, weights=weights)
+    found: list[Finding] = [] if fit.converged else [(Status.NOT_CONVERGED, law.__name__)]
+    near = np.minimum(fit.parameters - low, high - fit.parameters) <= 1e-6 * (high - low)
+    tiny = (low > 0) & (fit.parameters > low * (1 + 1e-6))  # a small value far above a small bound is inside
+    found += [(Status.AT_BOUND, name) for name, at in zip(free.free, near & ~tiny, strict=True) if at]
+    if len(np.unique(X, axis=0)) < len(free.free):
+        found.append((Status.TOO_FEW_VALUES, ", ".join(input_names(law, X.shape[1]))))
+    if len(y) == len(free.free):
+        found.append((Status.NO_SPARE_ROWS, f"{len(y)} rows"))
+    search = {"method": "trust region from many starts", "starts": fit.starts, "starts_at_optimum": fit.reached}
+    return law(*(free.T @ fit.parameters + free.c).tolist()), fit.objective, found, search
+
+
+def _bounds(law: type[Law], name: str) -> tuple[float, float]:
+    low, high = law.bounds.get(name, (np.nan, np.nan))
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise TypeError(f"{law.__name__}.bounds needs a finite (low, high) for {name}: starts are drawn between them.")
+    return float(low), float(high)

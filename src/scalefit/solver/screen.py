@@ -1,0 +1,190 @@
+"""Where to start: with the exponents given, the rest is convex, so a grid of exponents finds every basin."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .newton import box_step
+from .problem import EXPONENT_RANGE, Floats, Problem
+
+POINTS = {0: 1, 1: 64, 2: 16, 3: 10}  # grid points of each free exponent, by their number
+INNER_STEPS = 8
+MINIMA = 8  # basins followed per fit
+LOWEST = {0: 0, 1: 4, 2: 16, 3: 16}  # lowest points followed beside them: near L1 a basin has several kinks
+CHUNK = 250_000  # points of a temporary array
+
+
+def screen(problem: Problem) -> tuple[Floats, NDArray[np.intp]]:
+    """Starts of every fit: the local minima, and the lowest points, of the objective over a grid of exponents.
+
+    Returns
+    -------
+    starts : (q, S) array
+        Free parameters.
+    owner : (S,) array of int
+        Which fit a start belongs to; every fit has at least one.
+    """
+    grid = Grid.of(problem)
+    size = max(1, CHUNK // (problem.U.shape[1] * grid.n_points))
+    starts, owners = [], []
+    for first in range(0, problem.size, size):
+        columns = np.arange(first, min(first + size, problem.size))
+        part = problem.take(columns)
+        linear, values = solve_inner(part, grid)
+        point, fit = _chosen(values, grid.shape)
+        starts.append(grid.free(problem, linear, point, fit))
+        owners.append(columns[fit])
+    return np.concatenate(starts, axis=1), np.concatenate(owners)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """G points in the free exponents, and the basis of what is linear at each: f = offset + sum_j z_j basis_j."""
+
+    shape: tuple[int, ...]
+    exponents: Floats  # (number of free exponents, G)
+    basis: Floats  # (J, n, G)
+    offset: Floats  # (n, G)
+    is_E: NDArray[np.bool_]  # (J,) whether z_j is E itself, else the exponential of a free log amplitude
+    linear: NDArray[np.intp]  # (J,) which free parameters these are
+
+    @property
+    def n_points(self) -> int:
+        """G."""
+        return int(self.offset.shape[1])
+
+    @staticmethod
+    def of(problem: Problem, *, points: int | None = None) -> Grid:
+        """Grid that covers the range of every free exponent evenly in the logarithm."""
+        K = problem.n_terms
+        moves = np.flatnonzero(problem.free_rows > K)
+        shape = (points or POINTS[len(moves)],) * len(moves)
+        axis = np.geomspace(*EXPONENT_RANGE, shape[0]) if shape else np.empty(0)
+        exponents = np.array(list(itertools.product(axis, repeat=len(moves)))).T.reshape(len(moves), -1)
+        # with E and the log amplitudes at zero, full = T free + c leaves what the exponents and the constants give
+        given = problem.T[:, moves] @ exponents + problem.c[:, None]
+        terms = np.exp(
+            given[1 : 1 + K, None, :] - problem.U[:, :, None] * given[1 + K :, None, :]
+        )  # (K, n, G): each term at log amplitude zero, or as fixed
+        linear = np.flatnonzero(problem.free_rows <= K)
+        is_E = problem.free_rows[linear] == 0
+        belongs = problem.T[1 : 1 + K][:, linear] > 0  # (K, J): a tied amplitude belongs to the free one
+        basis = (
+            np.stack([np.ones(terms.shape[1:]) if E else terms[belongs[:, j]].sum(axis=0) for j, E in enumerate(is_E)])
+            if len(linear)
+            else np.empty((0, *terms.shape[1:]))
+        )
+        offset = terms[~belongs.any(axis=1)].sum(axis=0) + (0.0 if is_E.any() else given[0])
+        return Grid(shape, exponents, basis, offset, is_E, linear)
+
+    def free(self, problem: Problem, linear: Floats, point: NDArray[np.intp], fit: NDArray[np.intp]) -> Floats:
+        """Free parameters (q, S) of chosen grid points of chosen fits, given the linear ones, (J, G, B)."""
+        x = np.empty((len(problem.free_rows), len(point)))
+        z = linear[:, point, fit]
+        x[self.linear] = np.where(self.is_E[:, None], z, np.log(np.maximum(z, 1e-300)))
+        x[np.flatnonzero(problem.free_rows > problem.n_terms)] = self.exponents[:, point]
+        return x
+
+
+def solve_inner(problem: Problem, grid: Grid) -> tuple[Floats, Floats]:
+    """E and amplitudes at every grid point of every fit, and the objective there.
+
+    Iteratively reweighted least squares in the box, of raw or relative residuals (which the log residuals nearly are),
+    with a zone that shrinks to the objective's own. Returns (J, G, B) and (G, B) arrays.
+    """
+    Y, W = problem.Y[:, None, :], problem.W[:, None, :]
+    J, (n, G), size = len(grid.linear), grid.offset.shape, problem.size
+    basis, target = grid.basis[:, :, :, None], Y - grid.offset[:, :, None]
+    if problem.log:
+        basis, target = basis / Y, target / Y
+    flat = (J, G * size)
+    low, high = _linear_box(problem, grid)
+    z = np.zeros(flat)
+    residual = np.broadcast_to(target, (n, G, size))
+    weight = np.broadcast_to(W, residual.shape)
+    zone = np.full((G, size), np.inf)
+    total = W.sum(axis=0)
+    for _ in range(INNER_STEPS):
+        weighted = basis * weight  # (J, n, G, B)
+        g = -np.einsum("jngb,ngb->jgb", weighted, residual).reshape(flat)
+        H = np.empty((J, J, G * size))
+        for j in range(J):
+            for k in range(j, J):
+                H[j, k] = H[k, j] = np.einsum(
+                    "ngb,ngb->gb", weighted[j], np.broadcast_to(basis[k], residual.shape)
+                ).ravel()
+            H[j, j] *= 1 + 1e-12
+        d, _, _ = box_step(H, g, low - z, high - z)
+        z = np.clip(np.where(np.isfinite(d), z + d, z), low, high)
+        residual = target - np.einsum("jngb,jgb->ngb", np.broadcast_to(basis, (J, n, G, size)), z.reshape(J, G, size))
+        size_of = np.abs(residual)
+        mean = (W * size_of).sum(axis=0) / total
+        zone = np.maximum(problem.delta, np.minimum(mean, 0.4 * zone))
+        weight = W * np.minimum(1.0, zone / np.maximum(size_of, 1e-300))
+    if problem.log:
+        residual = -np.log(np.maximum(1 - residual, 1e-300))
+    return z.reshape(J, G, size), (W * problem.rho(residual)).sum(axis=0)
+
+
+def linear_profile(problem: Problem, start: Floats, grid: Grid) -> tuple[Floats, Floats]:
+    """What `solve_inner` gives, by weighted least squares at once: cheap enough for every refit of a bootstrap.
+
+    The rows' weights are those that the robust loss gives around `start`, (q, 1), which all fits share; log residuals
+    are taken relative to it. Returns (J, G, B) and (G, B) arrays; the values only rank the points of one fit.
+    """
+    K, J, G, size = problem.n_terms, len(grid.linear), grid.n_points, problem.size
+    full = problem.full(start)
+    model = full[0] + sum(np.exp(full[1 + k] - u[:, None] * full[1 + K + k]) for k, u in enumerate(problem.U))
+    gap = np.abs(np.log(problem.Y / model) if problem.log else problem.Y - model).mean(axis=1)
+    known = np.minimum(1.0, np.min(problem.delta) / np.maximum(gap, 1e-300))
+    if problem.log:
+        known = known / model[:, 0] ** 2
+    weights = problem.W * known[:, None]  # (n, B) or (n, 1)
+    low, high = (bound.reshape(J, G, size) for bound in _linear_box(problem, grid))
+    z, values = np.empty((J, G, size)), np.empty((G, size))
+    for point in range(G):
+        basis, offset = grid.basis[:, :, point], grid.offset[:, point, None]
+        products = (basis[:, None, :] * basis[None, :, :]).reshape(J * J, -1) @ weights
+        H = np.broadcast_to(products.reshape(J, J, -1), (J, J, size))
+        g = np.broadcast_to(basis @ (weights * (offset - problem.Y)), (J, size))
+        d, _, _ = box_step(H, g, low[:, point], high[:, point])
+        constant = (weights * offset * (offset - 2 * problem.Y)).sum(axis=0) if offset.any() else 0.0
+        z[:, point], values[point] = d, (d * (2 * g + (H * d).sum(axis=1))).sum(axis=0) + constant
+    return z, values
+
+
+def _linear_box(problem: Problem, grid: Grid) -> tuple[Floats, Floats]:
+    """(J, G B) bounds of E and of the amplitudes themselves."""
+    shape = (len(grid.linear), grid.n_points, problem.size)
+    bounds = []
+    for bound in (problem.lower[grid.linear], problem.upper[grid.linear]):
+        plain = np.where(grid.is_E[:, None], bound, np.exp(np.where(grid.is_E[:, None], 0.0, bound)))
+        bounds.append(np.broadcast_to(plain[:, None, :], shape).reshape(shape[0], -1))
+    return bounds[0], bounds[1]
+
+
+def local_minima(values: Floats, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Grid points that no neighbour on the grid undercuts, (G, B)."""
+    lattice = values.reshape(*shape, values.shape[1])
+    padded = np.pad(lattice, [(1, 1)] * len(shape) + [(0, 0)], constant_values=np.inf)
+    lowest = np.ones(lattice.shape, dtype=bool)
+    for shift in itertools.product((0, 1, 2), repeat=len(shape)):
+        window = tuple(slice(s, s + length) for s, length in zip(shift, shape, strict=True))
+        lowest &= lattice <= padded[window]
+    return lowest.reshape(values.shape)
+
+
+def _chosen(values: Floats, shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Grid points to start from, and the fit of each."""
+    minima = np.where(local_minima(values, shape), values, np.inf)
+    ranked = np.argsort(minima, axis=0, kind="stable")[:MINIMA]
+    chosen = np.zeros(values.shape, dtype=bool)
+    np.put_along_axis(chosen, ranked, np.isfinite(np.take_along_axis(minima, ranked, axis=0)), axis=0)
+    lowest = np.argsort(values, axis=0, kind="stable")[: LOWEST[len(shape)]]
+    np.put_along_axis(chosen, lowest, True, axis=0)
+    fit, point = np.nonzero(chosen.T)
+    return point, fit

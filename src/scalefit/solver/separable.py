@@ -1,0 +1,177 @@
+"""Global fits of separable laws: screen the exponents, polish every basin, keep the best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .newton import Solution, newton
+from .problem import EXPONENT_RANGE, Floats, Problem
+from .screen import Grid, linear_profile, local_minima, screen
+
+Bools = NDArray[np.bool_]
+
+SAME = 1e-9  # relative difference of objectives that is none: the contract of the solver
+ABSOLUTE_ZONES = 10.0 ** -np.arange(0.5, 9.0)  # delta / mean residual: the absolute error as the limit of Huber's
+AUDIT = {0: 400, 1: 400, 2: 1500, 3: 1500}  # rows of refits that are solved globally too, to see if that is needed
+GONE = 1e-9  # a term that moves the loss by less than this share is not there
+
+
+@dataclass(frozen=True)
+class Optima:
+    """Optima of a batch of B separable fits.
+
+    Attributes
+    ----------
+    free : (q, B) array
+        Free parameters in the solver's coordinates.
+    natural : (p, B) array
+        E, log A_k, alpha_k in the user's units.
+    objective : (B,) array
+        Sum over rows.
+    converged : (B,) array of bool
+        Whether an undamped Newton step promises nothing more.
+    basins : (B,) array of int
+        Distinct local optima among those that were followed.
+    at_lower, at_upper : (p, B) arrays of bool
+        Parameters at a bound of the search, in the order of `natural`.
+    gone : (K, B) array of bool
+        Terms that no longer change the loss over the data.
+    """
+
+    free: Floats
+    natural: Floats
+    objective: Floats
+    converged: Bools
+    basins: NDArray[np.intp]
+    at_lower: Bools
+    at_upper: Bools
+    gone: Bools
+
+
+def solve(problem: Problem) -> Optima:
+    """Global optimum of every fit of a batch, each from its own screen."""
+    free, objective, converged, basins = _solve(problem)
+    return _optima(problem, free, objective, converged, basins)
+
+
+def refit(problem: Problem, start: Floats) -> Optima:
+    """Global optima of fits that resemble one another, such as a bootstrap's, from one warm start.
+
+    Parameters
+    ----------
+    start : (p,) array
+        Natural parameters that all fits start from: the base fit's.
+
+    Notes
+    -----
+    Every fit is polished from the start. With one exponent, a linear screen then looks for other basins in every fit.
+    A sample of the fits is solved globally too; if any ends lower, all are. So are those that did not converge.
+    """
+    warm = problem.from_natural(start[:, None])[:, :1]
+    solution = _polish(problem, np.clip(np.repeat(warm, problem.size, axis=1), problem.lower, problem.upper))
+    free, objective, converged = solution.free.copy(), solution.objective.copy(), solution.converged.copy()
+    if np.count_nonzero(problem.free_rows > problem.n_terms) == 1:
+        _take_better(free, objective, converged, *_other_basins(problem, warm, free))
+    rows = AUDIT[int(np.count_nonzero(problem.free_rows > problem.n_terms))]
+    sample = np.arange(min(problem.size, int(np.clip(rows // problem.U.shape[1], 4, 64))))
+    doubtful = ~converged
+    audited = _solve(problem.take(sample))
+    floor = 1e-12 * problem.constant_objective()
+    missed = objective[sample] - audited[1] > SAME * np.maximum(audited[1], floor[sample])
+    _take_better(free, objective, converged, sample, *audited[:3])
+    if missed.any():
+        doubtful[:] = True
+    doubtful[sample] = False
+    rest = np.flatnonzero(doubtful)
+    if len(rest):
+        _take_better(free, objective, converged, rest, *_solve(problem.take(rest))[:3])
+    return _optima(problem, free, objective, converged, np.ones(problem.size, dtype=np.intp))
+
+
+def _solve(problem: Problem) -> tuple[Floats, Floats, Bools, NDArray[np.intp]]:
+    """Free parameters, objective, convergence and number of basins of every fit."""
+    starts, owner = screen(problem)
+    solution = _polish(problem.take(owner), np.clip(starts, problem.lower[:, owner], problem.upper[:, owner]))
+    order = np.lexsort((solution.objective, owner))
+    owner, ordered = owner[order], solution.objective[order]
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    # a basin is new where the sorted objectives of one fit jump
+    floor = 1e-12 * problem.constant_objective()[owner]
+    jump = np.diff(ordered, prepend=-np.inf) > 1e-6 * np.maximum(ordered, floor)
+    jump[first] = True
+    basins = np.bincount(owner, weights=jump & solution.converged[order], minlength=problem.size)
+    best = order[first]
+    return solution.free[:, best], solution.objective[best], solution.converged[best], basins.astype(np.intp)
+
+
+def _polish(problem: Problem, start: Floats) -> Solution:
+    """Local optima; the absolute error by a quadratic zone that shrinks to nothing."""
+    if not problem.absolute:
+        return newton(problem, start)
+    typical = np.abs(problem.residuals(start)).mean(axis=0)
+    smallest = 1e-15 * (1.0 if problem.log else np.median(problem.Y))
+    for zone in ABSOLUTE_ZONES:
+        solution = newton(replace(problem, delta=np.maximum(zone * typical, smallest)), start)
+        start = solution.free
+        typical = np.minimum(typical, np.abs(problem.residuals(start)).mean(axis=0))
+    return replace(solution, objective=problem.objective(problem.residuals(start)))
+
+
+def _other_basins(problem: Problem, warm: Floats, found: Floats) -> tuple[NDArray[np.intp], Floats, Floats, Bools]:
+    """Fits whose linear profile has a minimum away from the one found, with the optimum there."""
+    grid = Grid.of(problem, points=32)
+    linear, values = linear_profile(problem, warm, grid)
+    fit, point = np.nonzero(local_minima(values, grid.shape).T)
+    starts = grid.free(problem, linear, point, fit)
+    moves = problem.free_rows > problem.n_terms
+    spacing = np.log(EXPONENT_RANGE[1] / EXPONENT_RANGE[0]) / (grid.shape[0] - 1)
+    far = np.any(np.abs(np.log(starts[moves] / found[moves][:, fit])) > spacing, axis=0)
+    starts, fit = starts[:, far], fit[far]
+    if not len(fit):
+        return fit, starts, np.empty(0), np.empty(0, dtype=bool)
+    solution = _polish(problem.take(fit), np.clip(starts, problem.lower[:, fit], problem.upper[:, fit]))
+    return fit, solution.free, solution.objective, solution.converged
+
+
+def _take_better(
+    free: Floats,
+    objective: Floats,
+    converged: Bools,
+    fit: NDArray[np.intp],
+    new_free: Floats,
+    new_objective: Floats,
+    new_converged: Bools,
+) -> None:
+    """Put the optima of `fit` (indices, possibly repeated) in place where they are lower."""
+    order = np.argsort(-new_objective, kind="stable")  # of several for one fit the lowest is written last
+    order = order[new_objective[order] < objective[fit[order]]]
+    free[:, fit[order]] = new_free[:, order]
+    objective[fit[order]] = new_objective[order]
+    converged[fit[order]] = new_converged[order]
+
+
+def _optima(problem: Problem, free: Floats, objective: Floats, converged: Bools, basins: NDArray[np.intp]) -> Optima:
+    K = problem.n_terms
+    width = problem.upper - problem.lower
+    low, high = free - problem.lower <= 1e-9 * width, problem.upper - free <= 1e-9 * width
+    full = problem.full(free)
+    used = problem.W.max(axis=1) > 0
+    gone = np.empty((K, problem.size), dtype=bool)
+    middle = np.median(problem.Y)
+    for k, u in enumerate(problem.U):
+        ends = np.array([u[used].min(), u[used].max()])
+        term = np.exp(full[1 + k] - ends[:, None] * full[1 + K + k])
+        gone[k] = np.abs(term[0] - term[1]) <= GONE * middle
+    return Optima(
+        free=free,
+        natural=problem.natural @ full,
+        objective=objective,
+        converged=converged,
+        basins=basins,
+        at_lower=np.any(problem.owns[:, :, None] & low, axis=1),
+        at_upper=np.any(problem.owns[:, :, None] & high, axis=1),
+        gone=gone,
+    )

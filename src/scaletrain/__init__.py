@@ -1,0 +1,1 @@
+"""scaletrain: a lean trainer of small transformers that writes the loss tables scalefit reads."""

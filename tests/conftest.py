@@ -1,0 +1,19 @@
+"""Shared fixtures and settings."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("scalefit", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("scalefit")
+
+
+@pytest.fixture(scope="session")
+def chinchilla():
+    """All 245 rows of the Chinchilla data, where SCALEFIT_DATA names a folder that has them."""
+    if not os.environ.get("SCALEFIT_DATA"):
+        pytest.skip("the Chinchilla data are not at hand: set SCALEFIT_DATA")
+    import scalefit as sf
+
+    return sf.load("chinchilla")
