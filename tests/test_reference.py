@@ -10,8 +10,8 @@ import pytest
 import scalefit as sf
 from scalefit.objective import residuals
 
-# Optima of the Chinchilla data, recomputed by an independent script to the digits shown: rows, objective, value, A, B, E,
-# alpha, beta. "kept" are the 240 rows of Besiroglu et al. 2024, arXiv:2404.10102.
+# Optima of the Chinchilla data, recomputed by an independent script to the digits shown: rows, objective, value, A, B,
+# E, alpha, beta. "kept" are the 240 rows of Besiroglu et al. 2024, arXiv:2404.10102.
 OPTIMA = [
     ("kept", sf.Huber(1e-3, "log"), 0.0010182740178, 477.826, 2143.42, 1.817218, 0.347310, 0.367172),
     ("kept", sf.Absolute("log"), 1.12949465, 482.0061, 2085.436, 1.8168641, 0.3478131, 0.3658542),
@@ -39,7 +39,7 @@ def test_chinchilla_data_give_the_recomputed_optimum(chinchilla, rows, objective
     tolerance = digits.get(repr(value), 0.5 * 10 ** -(8 - np.floor(np.log10(value))))
     assert abs(fit.objective_value - value) <= tolerance
     assert (fit.law.E, fit.law.alpha, fit.law.beta) == pytest.approx((E, alpha, beta), rel=1e-4)
-    assert (fit.law.A, fit.law.B) == pytest.approx((A, B), rel=1e-3)
+    assert pytest.approx((A, B), rel=1e-3) == (fit.law.A, fit.law.B)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_pythia_exponent_with_and_without_offset(inputs, without, with_offset, r
     assert offset.law.alpha == pytest.approx(with_offset, abs=places.get(with_offset, 5e-4))
     assert plain.mse / offset.mse == pytest.approx(ratio, abs=0.05)
     if inputs == "params":
-        assert offset.law.E == pytest.approx(1.0466, abs=5e-5)
+        assert pytest.approx(1.0466, abs=5e-5) == offset.law.E
 
 
 def test_curves_of_the_chinchilla_data(chinchilla):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracle import objective, oracle
 
+from oracle import objective, oracle
 from scalefit.solver import EXPONENT_RANGE, make_problem, power_law_starts, refit, solve, trf_multistart
 
 CONTRACT = 1e-9
@@ -23,9 +23,9 @@ def exponent_bounds(logs):
     return np.array(EXPONENT_RANGE)[None, :] / np.ptp(logs, axis=1)[:, None]
 
 
-def gap(value, best, constant):
+def gap(value, best, floor):
     """Relative gap of the contract."""
-    return (value - best) / max(best, 1e-12 * constant)
+    return (value - best) / max(best, floor)
 
 
 def curve(rng, n, noise, kind):
@@ -66,7 +66,7 @@ def test_single_fits_of_one_column_meet_the_oracle(kind, weighted):
         if not optima.converged[0]:
             flagged += 1
         else:
-            worse.append(gap(optima.objective[0], best, problem.constant_objective()[0]))
+            worse.append(gap(optima.objective[0], best, problem.floor[0]))
     assert max(worse) <= CONTRACT
     assert flagged <= 1
 
@@ -102,7 +102,7 @@ def test_single_fits_of_two_columns_meet_the_oracle(design):
         starts = [optima.natural[:, 0], truth, truth * rng.uniform(0.8, 1.2, 5)]
         best = oracle(logs, y, w, log=True, delta=delta, starts=starts, exponent_bounds=exponent_bounds(logs))
         assert optima.converged[0]
-        worse.append(gap(optima.objective[0], best, problem.constant_objective()[0]))
+        worse.append(gap(optima.objective[0], best, problem.floor[0]))
     assert max(worse) <= CONTRACT
 
 
@@ -120,7 +120,7 @@ def test_a_batch_of_curves_meets_the_oracle_and_the_single_fit(scheme, n):
         W[:, W.astype(bool).sum(axis=0) < 5] = 1.0
     batch = problem_of(logs, Y, W, delta=delta)
     optima = solve(batch)
-    constants = batch.constant_objective()
+    constants = batch.floor
     for b in range(size):
         loss, w = Y[:, b % Y.shape[1]], W[:, b % W.shape[1]]
         single = solve(problem_of(logs[:, w > 0], loss[w > 0, None], w[w > 0, None], delta=delta))

@@ -34,6 +34,9 @@ from .objective import Absolute as Absolute
 from .objective import Huber as Huber
 from .objective import Squared as Squared
 from .parametric import LawRegressor as LawRegressor
+from .plotting import plot_curves as plot_curves
+from .plotting import plot_fit as plot_fit
+from .plotting import plot_residuals as plot_residuals
 from .result import Curves as Curves
 from .result import Fit as Fit
 from .simulation import grid as grid

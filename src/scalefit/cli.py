@@ -138,7 +138,7 @@ def curves_command(
     """Fit a law of one column to every slice of a table: L(N) at each D, or L(D) at each N."""
     if not math.isfinite(rtol):
         raise options.usage("--rtol", f"must be finite, not {rtol}.")
-    other = against or Against.exponential if law is options.CurveLaw.power else against or Against.power
+    other = against or (Against.exponential if law is options.CurveLaw.power else Against.power)
     with _one_message():
         _check_output(output, table)
         with working(f"fitting {law} to slices of {table}"):
@@ -146,9 +146,9 @@ def curves_command(
 
             model = options.make_model(law, objective=objective, space=space, delta=delta, fix=fix, tie=tie)
             runs = options.read_table(table, columns=columns, flops=flops, where=where, drop_invalid=drop_invalid)
-            slicing: dict[str, Any] = dict(along=along, at=at, rtol=rtol, min_rows=min_rows, weights=weights)
-            fitted = fit_curves(model, runs, **slicing)
-            rival = _rival(other, model, runs, fitted, slicing)
+            slicing: dict[str, Any] = {"along": along, "at": at, "rtol": rtol, "min_rows": min_rows}
+            fitted = fit_curves(model, runs, weights=weights, **slicing)
+            rival = _rival(other, model, runs, fitted, {**slicing, "weights": weights})
         content = _json(_curves_content(fitted, runs, rival, other))
         if output is not None:
             from .result import write_whole

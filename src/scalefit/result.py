@@ -107,7 +107,10 @@ class Fit:
         """Everything that is wrong, most severe first: what it is about, and what to try."""
         order = list(Status)
         found = sorted(self.model.findings_, key=lambda finding: order.index(finding[0]))
-        return tuple(f"{about}: {status.value}" for status, about in found)
+        return tuple(
+            status.value if status.value.startswith(f"{about} ") else f"{about}: {status.value}"
+            for status, about in found
+        )
 
     @property
     def objective(self) -> Objective:
@@ -214,15 +217,17 @@ def describe(objective: Objective) -> str:
 def write_whole(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file whole or not at all."""
     target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    if target.exists() and not target.is_file():  # a device such as /dev/stdout: nothing to replace
+        partial = target
+    else:
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        if target.exists() and not target.is_file():  # a device such as /dev/stdout: nothing to replace
-            target.write_text(text, encoding="utf-8")
-            return
         partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
+        if partial != target:
+            partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True) if target.parent.is_dir() else None
+        if partial != target and target.parent.is_dir():
+            partial.unlink(missing_ok=True)
         raise OSError(f"{target} could not be written ({error.strerror}). Choose another path.") from error
 
 

@@ -6,7 +6,7 @@ Text that may come from a user (paths, columns, notes) is never read as markup, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 LISTED = 20  # dropped rows on the screen; JSON has all
 
-_SHELL = (  # what a message of the library says in Python, as the command line takes it
+_OPTION = {"columns": "columns", "fixed": "fix", "tied": "tie"}
+_SHELL: tuple[
+    tuple[str, Callable[[re.Match[str]], str]], ...
+] = (  # what a message of the library says in Python, as the command line takes it
     (r"(columns|fixed|tied)=\{'(\w+)': '?([^'}]*)'?\}", lambda m: f"--{_OPTION[m[1]]} {m[2]}={m[3]}"),
     (r"drop_invalid=True", lambda _: "--drop-invalid"),
     (r"flops='6ND'", lambda _: "--flops 6ND"),
@@ -35,7 +38,6 @@ _SHELL = (  # what a message of the library says in Python, as the command line 
     (r", see \.dropped", lambda _: ""),
     (r"\bmin_rows\b", lambda _: "--min-rows"),
 )
-_OPTION = {"columns": "columns", "fixed": "fix", "tied": "tie"}
 
 
 def visible(text: object) -> str:
@@ -158,7 +160,7 @@ def datasets_screen(datasets: Iterable[Dataset]) -> Group:
 def status_line(ok: bool, sentences: Iterable[str]) -> Table:
     """Verdict in colour and in words, then its sentences."""
     grid = Table.grid(padding=(0, 2))
-    badge = Text(" OK ", "bold white on green") if ok else Text(" NOT OK ", "bold white on red")
+    badge = Text(" OK ", "bold black on green") if ok else Text(" NOT OK ", "bold white on red")
     for row, sentence in enumerate(sentences):
         grid.add_row(badge if row == 0 else "", visible(in_shell(sentence)))
     return grid
@@ -243,4 +245,4 @@ def _unit(fit: Fit, parameter: str) -> str:
 
 def _constraint(fit: Fit, parameter: str) -> str:
     fixed, tied = fit.model.fixed or {}, fit.model.tied or {}
-    return ", fixed" if parameter in fixed else f", tied to {tied[parameter]}" if parameter in tied else ""
+    return "  fixed" if parameter in fixed else f"  tied to {tied[parameter]}" if parameter in tied else ""

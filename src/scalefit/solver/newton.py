@@ -22,6 +22,7 @@ ROUNDING = 4e-16  # relative error of an objective, per square root of a row
 FIRST_DAMPING = 0.03  # smallest damping that is not none
 START_DAMPING = 0.3  # times the share of rows in the linear zone, where the Hessian sees no curvature
 MAX_DAMPING = 1e12
+LEAVE = 0.15  # share of finished columns at which they leave the batch
 RIDGE = 1e-3  # share of the damping that goes on the diagonal: the IRLS matrix is nearly singular along a valley
 CHUNK = 250_000  # points per chunk of columns: temporaries stay in the cache
 
@@ -39,11 +40,10 @@ class Solution:
 def newton(problem: Problem, start: Floats, *, max_iterations: int = 200) -> Solution:
     """Local optima from given starts, (q, B)."""
     step = max(1, min(4096, CHUNK // problem.U.shape[1]))
-    scale = 1e-12 * problem.constant_objective()
     parts = []
     for first in range(0, problem.size, step):
         part = slice(first, first + step)
-        parts.append(_newton_chunk(problem.take(part), start[:, part], scale[part], max_iterations))
+        parts.append(_newton_chunk(problem.take(part), start[:, part], max_iterations))
     return Solution(
         free=np.concatenate([part.free for part in parts], axis=1),
         objective=np.concatenate([part.objective for part in parts]),
@@ -52,12 +52,12 @@ def newton(problem: Problem, start: Floats, *, max_iterations: int = 200) -> Sol
     )
 
 
-def _newton_chunk(problem: Problem, start: Floats, scale: Floats, max_iterations: int) -> Solution:
+def _newton_chunk(problem: Problem, start: Floats, max_iterations: int) -> Solution:
     """Newton on columns that fit the cache; finished columns leave the batch."""
     size = start.shape[1]
     best, best_f = start.copy(), np.full(size, np.inf)
     converged, left = np.zeros(size, dtype=bool), np.full(size, np.inf)
-    alive = np.arange(size)
+    alive, over = np.arange(size), np.zeros(size, dtype=bool)
     sums = Sums(problem)
     x, previous, f_previous = start.copy(), start.copy(), np.full(size, np.inf)
     damping, predicted = np.full(size, np.nan), np.full(size, np.nan)
@@ -70,25 +70,26 @@ def _newton_chunk(problem: Problem, start: Floats, scale: Floats, max_iterations
         damping = _next_damping(damping, f_previous - f, predicted, accepted)
         f = np.where(accepted, f, f_previous)
         # a rejected step that promised no more than rounding is as far as the arithmetic goes
-        stuck = ~accepted & (predicted <= 100 * (rounding - 1) * np.maximum(f, scale))
+        stuck = ~accepted & (predicted <= 100 * (rounding - 1) * np.maximum(f, problem.floor))
         g, H = sums.derivatives(damping)
         d, promised, definite = box_step(H, g, problem.lower - x, problem.upper - x)
-        flat = accepted & definite & (promised <= GAIN_TOLERANCE * np.maximum(f, scale))
-        finished = (flat & (damping == 0)) | stuck | (damping > MAX_DAMPING)
-        moves = accepted & definite & ~finished
+        flat = accepted & definite & (promised <= GAIN_TOLERANCE * np.maximum(f, problem.floor))
+        stopped = (flat & (damping == 0)) | stuck
+        over |= stopped | (damping > MAX_DAMPING)
+        moves = accepted & definite & ~over
         previous, f_previous = np.where(accepted, x, previous), f
         best[:, alive], best_f[alive] = previous, f
         left[alive] = np.where(accepted, promised, predicted)
-        converged[alive[finished & (damping <= MAX_DAMPING)]] = True
+        converged[alive] |= stopped
         # a column that was rejected, or whose model has no minimum, is seen again where it was, damped more
         x = np.where(moves, x + d, previous)
         predicted = np.where(moves, promised, np.nan)
         damping = np.where(flat, 0.0, np.where(accepted & ~definite, np.maximum(10 * damping, FIRST_DAMPING), damping))
-        if finished.all():
+        if over.all():
             break
-        if finished.any():
-            keep = np.flatnonzero(~finished)
-            alive, scale, problem = alive[keep], scale[keep], problem.take(keep)
+        if np.count_nonzero(over) > LEAVE * len(over):
+            keep = np.flatnonzero(~over)
+            alive, over, problem = alive[keep], over[keep], problem.take(keep)
             x, previous, f_previous = x[:, keep], previous[:, keep], f_previous[keep]
             damping, predicted = damping[keep], predicted[keep]
             sums = Sums(problem)

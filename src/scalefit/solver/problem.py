@@ -15,6 +15,7 @@ EXPONENT_RANGE = (0.02, 40.0)
 # a term this small against the losses, at every row, is gone
 AMPLITUDE_FLOOR = 1e-12
 AMPLITUDE_CEILING = 1e3
+NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Problem:
     upper: Floats  # (q, B)
     free_rows: NDArray[np.intp]  # (q,) which full parameter each free coordinate is
     owns: NDArray[np.bool_]  # (p, q) which parameters take their value from which free one
+    floor: Floats  # (B,) objective that is nothing: NOTHING times that of the constant fit
     # to natural parameters (E, log A_k, alpha_k) = natural @ full
     natural: Floats  # (p, p)
 
@@ -64,6 +66,7 @@ class Problem:
             delta=self.delta[columns],
             lower=self.lower[:, columns],
             upper=self.upper[:, columns],
+            floor=self.floor[columns],
         )
 
     def full(self, free: Floats) -> Floats:
@@ -93,22 +96,17 @@ class Problem:
         """Whether the loss is the absolute error: delta = 0."""
         return bool(np.all(self.delta == 0))
 
-    def rho(self, residuals: Floats) -> Floats:
-        """Loss of residuals whose last axis is the fits."""
-        if self.absolute:
-            return np.abs(residuals)
-        inner = np.clip(residuals, -self.delta, self.delta)
-        return np.asarray(inner * (residuals - inner / 2))
-
     def objective(self, residuals: Floats) -> Floats:
         """(B,) weighted sums of the loss of (n, B) residuals."""
-        return np.asarray((self.W * self.rho(residuals)).sum(axis=0))
+        return np.asarray((self.W * huber(residuals, self.delta)).sum(axis=0))
 
-    def constant_objective(self) -> Floats:
-        """(B,) objective of the constant fit at the median: the scale against which an objective is nothing."""
-        middle = weighted_medians(self.Y, self.W)
-        residuals = np.log(self.Y) - np.log(middle) if self.log else self.Y - middle
-        return np.broadcast_to(self.objective(residuals), (self.size,))
+
+def huber(residuals: Floats, delta: Floats) -> Floats:
+    """Huber's loss; the absolute error where delta is 0 throughout."""
+    if not delta.any():
+        return np.abs(residuals)
+    inner = np.clip(residuals, -delta, delta)
+    return np.asarray(inner * (residuals - inner / 2))
 
 
 def make_problem(G: Floats, Y: Floats, W: Floats, *, log: bool, delta: float, T: Floats, c: Floats) -> Problem:
@@ -161,8 +159,18 @@ def make_problem(G: Floats, Y: Floats, W: Floats, *, log: bool, delta: float, T:
         upper=upper,
         free_rows=rows,
         owns=T != 0,
+        floor=np.broadcast_to(NOTHING * _constant_objective(Y, W, log, np.full(size, delta)), (size,)),
         natural=natural,
     )
+
+
+def _constant_objective(Y: Floats, W: Floats, log: bool, delta: Floats) -> Floats:
+    """(B,) or (1,) objectives of the constant fit at the median."""
+    middle = weighted_medians(Y, W)
+    errors = np.log(Y) - np.log(middle) if log else Y - middle
+    if W.shape[1] == Y.shape[1] == 1:
+        delta = delta[:1]
+    return np.asarray((W * huber(errors, delta)).sum(axis=0))
 
 
 def _full_box(Y: Floats, W: Floats, varies: NDArray[np.bool_], size: int) -> tuple[Floats, Floats]:

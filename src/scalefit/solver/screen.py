@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .newton import box_step
-from .problem import EXPONENT_RANGE, Floats, Problem
+from .problem import EXPONENT_RANGE, Floats, Problem, huber
 
 POINTS = {0: 1, 1: 64, 2: 16, 3: 10}  # grid points of each free exponent, by their number
 INNER_STEPS = 8
@@ -96,38 +96,36 @@ def solve_inner(problem: Problem, grid: Grid) -> tuple[Floats, Floats]:
     Iteratively reweighted least squares in the box, of raw or relative residuals (which the log residuals nearly are),
     with a zone that shrinks to the objective's own. Returns (J, G, B) and (G, B) arrays.
     """
-    Y, W = problem.Y[:, None, :], problem.W[:, None, :]
-    J, (n, G), size = len(grid.linear), grid.offset.shape, problem.size
-    basis, target = grid.basis[:, :, :, None], Y - grid.offset[:, :, None]
+    J, G, size = len(grid.linear), grid.n_points, problem.size
+
+    def flat(array: Floats) -> Floats:  # (..., n, G, 1 or B) -> (..., n, G B)
+        return np.broadcast_to(array, (*array.shape[:-2], G, size)).reshape(*array.shape[:-2], G * size)
+
+    Y, W = flat(problem.Y[:, None, :]), flat(problem.W[:, None, :])
+    basis, target = flat(grid.basis[:, :, :, None]), Y - flat(grid.offset[:, :, None])
     if problem.log:
         basis, target = basis / Y, target / Y
-    flat = (J, G * size)
+    delta = flat(problem.delta[None, None, :])[0]
     low, high = _linear_box(problem, grid)
-    z = np.zeros(flat)
-    residual = np.broadcast_to(target, (n, G, size))
-    weight = np.broadcast_to(W, residual.shape)
-    zone = np.full((G, size), np.inf)
-    total = W.sum(axis=0)
+    z, residual, weight, zone = np.zeros((J, G * size)), target, W, np.inf
+    diagonal, total = np.arange(J), W.sum(axis=0)
     for _ in range(INNER_STEPS):
-        weighted = basis * weight  # (J, n, G, B)
-        g = -np.einsum("jngb,ngb->jgb", weighted, residual).reshape(flat)
-        H = np.empty((J, J, G * size))
-        for j in range(J):
-            for k in range(j, J):
-                H[j, k] = H[k, j] = np.einsum(
-                    "ngb,ngb->gb", weighted[j], np.broadcast_to(basis[k], residual.shape)
-                ).ravel()
-            H[j, j] *= 1 + 1e-12
+        weighted = basis * weight  # (J, n, G B)
+        g = -np.einsum("jnm,nm->jm", weighted, residual)
+        H = np.einsum("jnm,knm->jkm", weighted, basis)
+        H[diagonal, diagonal] *= 1 + 1e-12
         d, _, _ = box_step(H, g, low - z, high - z)
         z = np.clip(np.where(np.isfinite(d), z + d, z), low, high)
-        residual = target - np.einsum("jngb,jgb->ngb", np.broadcast_to(basis, (J, n, G, size)), z.reshape(J, G, size))
-        size_of = np.abs(residual)
-        mean = (W * size_of).sum(axis=0) / total
-        zone = np.maximum(problem.delta, np.minimum(mean, 0.4 * zone))
-        weight = W * np.minimum(1.0, zone / np.maximum(size_of, 1e-300))
+        residual = target - np.einsum("jnm,jm->nm", basis, z)
+        far = np.abs(residual)
+        zone = np.maximum(delta, np.minimum((W * far).sum(axis=0) / total, 0.4 * zone))
+        if np.all(far <= zone):  # plain least squares, and solved
+            break
+        weight = W * np.minimum(1.0, zone / np.maximum(far, 1e-300))
     if problem.log:
         residual = -np.log(np.maximum(1 - residual, 1e-300))
-    return z.reshape(J, G, size), (W * problem.rho(residual)).sum(axis=0)
+    values = (W * huber(residual, delta)).sum(axis=0)
+    return z.reshape(J, G, size), values.reshape(G, size)
 
 
 def linear_profile(problem: Problem, start: Floats, grid: Grid) -> tuple[Floats, Floats]:

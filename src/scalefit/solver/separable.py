@@ -79,8 +79,7 @@ def refit(problem: Problem, start: Floats) -> Optima:
     sample = np.arange(min(problem.size, int(np.clip(rows // problem.U.shape[1], 4, 64))))
     doubtful = ~converged
     audited = _solve(problem.take(sample))
-    floor = 1e-12 * problem.constant_objective()
-    missed = objective[sample] - audited[1] > SAME * np.maximum(audited[1], floor[sample])
+    missed = objective[sample] - audited[1] > SAME * np.maximum(audited[1], problem.floor[sample])
     _take_better(free, objective, converged, sample, *audited[:3])
     if missed.any():
         doubtful[:] = True
@@ -99,8 +98,7 @@ def _solve(problem: Problem) -> tuple[Floats, Floats, Bools, NDArray[np.intp]]:
     owner, ordered = owner[order], solution.objective[order]
     first = np.flatnonzero(np.diff(owner, prepend=-1))
     # a basin is new where the sorted objectives of one fit jump
-    floor = 1e-12 * problem.constant_objective()[owner]
-    jump = np.diff(ordered, prepend=-np.inf) > 1e-6 * np.maximum(ordered, floor)
+    jump = np.diff(ordered, prepend=-np.inf) > 1e-6 * np.maximum(ordered, problem.floor[owner])
     jump[first] = True
     basins = np.bincount(owner, weights=jump & solution.converged[order], minlength=problem.size)
     best = order[first]

@@ -1,0 +1,514 @@
+"""The command line: exit codes, one message for every bad input, strict JSON, text of users shown as it is."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import scalefit as sf
+from golden_files import check_golden
+from scalefit.cli import Against, app
+from scalefit.laws import LAWS
+from scalefit.options import CurveLaw, LawName
+from scalefit.terminal import LISTED, in_shell, visible
+
+PYTHIA = ["fit", "pythia", "--law", "power", "--inputs", "params", "--where", "kept"]
+CURVES = ["curves", "grid.csv", "--along", "params", "--at", "tokens"]
+PACKAGE = str(Path(sf.__file__).resolve().parents[1])
+NEEDS_DEV_FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Empty folder to work in, with one table of a known law."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", PACKAGE)  # for processes: a relative one would not survive the change of folder
+    design = sf.grid(params=np.geomspace(1e8, 1e10, 6), tokens=np.geomspace(1e10, 1e12, 4))
+    runs = sf.simulate(sf.HOFFMANN_2022, design, noise=1e-3, seed=1)
+    save(runs.to_frame(), "grid.csv")
+    return tmp_path
+
+
+def save(frame, name):
+    frame.to_csv(name, index=False, float_format="%.6g")  # the last bits of exp and log differ between machines
+
+
+def run(*arguments, **environment):
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "80", "NO_COLOR": "1", **environment})
+
+
+def process(*arguments, **options):
+    command = [sys.executable, "-m", "scalefit.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def write(name, text):
+    Path(name).write_text(text, encoding="utf-8")
+    return name
+
+
+def message(result):
+    """The one line on stderr of a run that failed with exit code 1."""
+    assert result.exit_code == 1, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+# What is printed.
+
+
+def test_fit_prints_status_first():
+    result = run(*PYTHIA)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    check_golden("fit_pythia", result.stdout)
+
+
+def test_fit_with_fixed_and_tied_parameters():
+    result = run("fit", "grid.csv", "--fix", "E=1.69", "--tie", "beta=alpha", "--objective", "squared")
+    assert result.exit_code == 0
+    check_golden("fit_fixed_tied", result.stdout)
+
+
+def test_not_ok_is_printed_and_is_exit_code_3():
+    x = np.geomspace(1e6, 1e9, 7)
+    save(pd.DataFrame({"params": x, "loss": 10 - 0.4 * np.log(x)}), "falling.csv")
+    result = run("fit", "falling.csv", "--law", "power", "-o", "fit.json")
+    assert result.exit_code == 3
+    check_golden("fit_not_ok", result.stdout)
+    assert sf.read_fit("fit.json").status is sf.Status.E_AT_ZERO
+
+
+def test_curves_print_a_row_per_slice():
+    result = run(*CURVES)
+    assert result.exit_code == 0
+    check_golden("curves", result.stdout)
+
+
+def test_datasets_print_conventions_and_defects():
+    result = run("datasets")
+    assert result.exit_code == 0
+    check_golden("datasets", result.stdout)
+
+
+def test_dropped_rows_are_listed():
+    write("runs.csv", "N,loss\n1e6,4\nten,3\n1e8,-1\n1e9,2.5\n1e10,2.2\n1e11,2.1\n")
+    result = run("fit", "runs.csv", "--law", "power", "--drop-invalid")
+    check_golden("fit_dropped", result.stdout)
+    assert json.loads(run("fit", "runs.csv", "--law", "power", "--drop-invalid", "--json").stdout)["dropped"] == [
+        "line 3 of runs.csv: params is the text 'ten'",
+        "line 4 of runs.csv: loss is -1.0",
+    ]
+
+
+def test_a_long_list_of_dropped_rows_is_cut_and_says_so():
+    broken = "".join(f"1e6,{-k}\n" for k in range(1, LISTED + 4))
+    write("runs.csv", "N,loss\n1e6,4\n1e8,3\n1e9,2.5\n1e10,2.2\n" + broken)
+    assert "and 3 more; --json lists all" in run("fit", "runs.csv", "--law", "power", "--drop-invalid").stdout
+
+
+def test_version():
+    result = run("--version")
+    assert (result.exit_code, result.stdout) == (0, f"scalefit {sf.__version__}\n")
+
+
+@pytest.mark.parametrize("command", [(), ("fit",), ("curves",), ("datasets",)])
+def test_help_names_the_options(command):
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert "--help" in result.stdout
+
+
+def test_a_narrow_screen_loses_no_number():
+    shown = run(*PYTHIA, COLUMNS="30").stdout
+    assert all(number in shown for number in ("1.046622", "22.64484", "0.1485908"))
+    assert max(map(len, shown.splitlines())) <= 30
+
+
+def test_commands_offer_every_law():
+    assert {name.value for name in LawName} == set(LAWS)
+    assert {name.value for name in CurveLaw} == {name for name, law in LAWS.items() if law.n_inputs() == 1}
+    assert {name.value for name in Against} == {*CurveLaw, "none"}
+
+
+# The table.
+
+
+def test_an_existing_path_wins_over_a_data_set():
+    write("pythia", "N,loss\n1e6,4\n1e8,3\n")
+    assert "ends in ''" in message(run(*PYTHIA))
+
+
+def test_neither_a_file_nor_a_data_set():
+    words = message(run("fit", "pythai"))
+    assert "no file 'pythai'" in words
+    assert "Did you mean the data set 'pythia'?" in words
+    assert "Did you mean the file 'grid.csv'?" in message(run("fit", "gird.csv"))
+
+
+def test_options_of_the_table_reach_it():
+    write("runs.csv", "size,D,val_loss\n1e8,2e9,3.2\n1e9,2e10,2.6\n1e10,2e11,2.3\n1e11,2e12,2.2\n1e12,2e13,2.15\n")
+    options = ["--columns", "params=size", "--flops", "6ND", "--where", "flops < 1e25"]
+    result = run("fit", "runs.csv", "--law", "power", "--inputs", "flops", "--json", *options)
+    assert json.loads(result.stdout)["protocol"]["table"]["notes"] == [
+        "params is the column 'size' (columns=)",
+        "tokens is the column 'D' (recognised)",
+        "loss is the column 'val_loss' (recognised)",
+        "flops derived from params and tokens by the rule 6ND, C = 6 N D",
+        "where flops < 1e25: 4 of 5 rows",
+    ]
+
+
+def test_a_data_set_can_be_mapped():
+    total = run(*PYTHIA, "--columns", "params=params_total", "--json")
+    assert json.loads(total.stdout)["parameters"]["alpha"] == pytest.approx(0.41845, abs=1e-5)  # with total parameters
+
+
+def test_weights_count_as_frequencies():
+    frame = sf.load("pythia").to_frame().assign(count=2.0)
+    frame.to_csv("runs.csv", index=False)
+    options = ["--law", "power", "--inputs", "params", "--json"]
+    once, twice = (
+        json.loads(run("fit", "runs.csv", *options, *weights).stdout) for weights in ([], ["--weights", "count"])
+    )
+    assert twice["objective_value"] == pytest.approx(2 * once["objective_value"], rel=1e-9)
+    assert twice["protocol"]["weights"] == "count"
+
+
+def test_a_missing_column_names_the_laws_that_can_be_fitted():
+    write("runs.csv", "N,loss\n1e6,4\n1e8,3\n")
+    words = message(run("fit", "runs.csv"))
+    assert "Chinchilla needs params and tokens" in words
+    assert "--law power --inputs params" in words
+    assert "--inputs params" in message(run("fit", "pythia", "--law", "power"))
+
+
+# The model.
+
+
+@pytest.mark.parametrize(
+    ("options", "objective"),
+    [
+        ([], {"name": "Huber", "space": "log", "delta": 1e-3}),
+        (["--delta", "0.01"], {"name": "Huber", "space": "log", "delta": 0.01}),
+        (["--objective", "squared"], {"name": "Squared", "space": "log"}),
+        (["--objective", "absolute", "--space", "raw"], {"name": "Absolute", "space": "raw"}),
+    ],
+)
+def test_options_change_only_what_they_name(options, objective):
+    assert json.loads(run("fit", "grid.csv", "--json", *options).stdout)["protocol"]["objective"] == objective
+
+
+@pytest.mark.parametrize("rule", ["mad_of_loss", "mad_of_residuals"])
+def test_delta_may_be_a_rule(rule):
+    assert json.loads(run("fit", "grid.csv", "--json", "--delta", rule).stdout)["protocol"]["delta_rule"] == rule
+
+
+@pytest.mark.parametrize(("law", "rival"), [("power", "exponential"), ("exponential", "power")])
+def test_curves_are_compared_with_the_other_law(law, rival):
+    against = json.loads(run(*CURVES, "--law", law, "--json").stdout)["against"]
+    assert against["law"] == rival
+    ratios = [row["ratio"] for row in against["slices"]]
+    assert all(ratio > 1 for ratio in ratios) if law == "power" else all(ratio < 1 for ratio in ratios)
+
+
+def test_curves_need_not_be_compared():
+    result = run(*CURVES, "--against", "none")
+    assert result.exit_code == 0
+    assert "ratio" not in result.stdout
+
+
+def test_curves_that_are_not_ok_are_exit_code_3():
+    x = np.geomspace(1e6, 1e9, 7)
+    save(pd.DataFrame({"params": x, "tokens": 1e10, "loss": 10 - 0.4 * np.log(x)}), "grid.csv")
+    result = run(*CURVES)
+    assert result.exit_code == 3
+    assert "E_AT_ZERO" in result.stdout
+    assert "--fix E=0" in result.stdout
+
+
+# JSON and files.
+
+
+def strict(text):
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.mark.parametrize("arguments", [PYTHIA, CURVES, ["datasets"]])
+def test_json_is_all_that_is_printed(arguments):
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    strict(result.stdout)
+
+
+def test_nan_and_infinities_are_null():
+    one_slice = ["curves", "pythia", "--along", "params", "--at", "tokens", "--objective", "squared", "--json"]
+    content = strict(run(*one_slice).stdout)
+    assert content["sd"]["alpha"] is None  # of one slice
+    assert content["slices"][0]["protocol"]["delta_rule"] is None  # infinite
+
+
+def test_output_is_a_fit_that_reads_back(folder):
+    assert run(*PYTHIA, "-o", "fit.json").exit_code == 0
+    assert sf.read_fit("fit.json").parameters == json.loads(run(*PYTHIA, "--json").stdout)["parameters"]
+    assert sorted(path.name for path in folder.iterdir()) == ["fit.json", "grid.csv"]
+
+
+def test_output_of_curves_is_what_json_prints():
+    printed = run(*CURVES, "--json", "-o", "curves.json").stdout
+    assert Path("curves.json").read_text(encoding="utf-8") == printed
+
+
+@pytest.mark.parametrize("command", [PYTHIA, CURVES])
+@pytest.mark.parametrize("target", ["grid.csv/fit.json", "nowhere/fit.json", "."])
+def test_output_that_cannot_be_written_is_one_message(command, target, folder):
+    before = Path("grid.csv").read_bytes()
+    assert "could not be written" in message(run(*command, "-o", target))
+    assert [path.name for path in folder.iterdir()] == ["grid.csv"]
+    assert Path("grid.csv").read_bytes() == before
+
+
+@NEEDS_DEV_FULL
+@pytest.mark.parametrize("command", [PYTHIA, CURVES])
+def test_a_full_disk_is_one_message(command):
+    assert "/dev/full could not be written (No space left on device)" in message(run(*command, "-o", "/dev/full"))
+
+
+@NEEDS_DEV_FULL
+def test_a_full_disk_behind_stdout_is_one_message():
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "scalefit.cli", "datasets"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["datasets"], ["datasets", "--json"]])
+def test_a_reader_that_has_gone_is_no_error(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "scalefit.cli", *arguments]
+    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert result.stderr == ""
+
+
+def test_a_write_that_breaks_off_leaves_nothing_behind(folder, monkeypatch):
+    Path("fit.json").write_text("what was there")
+
+    def break_off(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", break_off)
+    assert "fit.json could not be written" in message(run(*PYTHIA, "-o", "fit.json"))
+    assert Path("fit.json").read_text() == "what was there"
+    assert sorted(path.name for path in folder.iterdir()) == ["fit.json", "grid.csv"]
+
+
+def test_the_table_is_not_overwritten_by_the_result():
+    assert run("fit", "grid.csv", "-o", "./grid.csv").exit_code == 2
+
+
+# Bad input: exit code 1 and one message that names what is wrong.
+
+HEAD = "params,tokens,loss\n"
+ROWS = "1e8,2e9,3.2\n1e9,2e10,2.6\n1e10,2e11,2.3\n"
+BAD_TABLES = {
+    "empty": ("runs.csv", "", ["empty"]),
+    "header only": ("runs.csv", HEAD, ["no rows"]),
+    "one row": ("runs.csv", HEAD + "1e8,2e9,3.2\n", ["at least 2 rows"]),
+    "duplicate header": ("runs.csv", "params,loss,loss\n1,2,3\n", ["2 columns named 'loss'"]),
+    "no loss": ("runs.csv", "params,tokens\n1,2\n3,4\n", ["No column for the loss", "--columns loss="]),
+    "text": ("runs.csv", HEAD + ROWS + "125M,2e9,3\n", ["params", "line 5", "'125M'", "--drop-invalid"]),
+    "nan": ("runs.csv", HEAD + ROWS + "1e8,2e9,nan\n", ["loss", "line 5", "--drop-invalid"]),
+    "inf": ("runs.csv", HEAD + ROWS + "1e8,inf,3\n", ["tokens", "line 5", "inf"]),
+    "zero": ("runs.csv", HEAD + ROWS + "0,2e9,3\n", ["params", "line 5"]),
+    "negative": ("runs.csv", HEAD + ROWS + "1e8,2e9,-3\n", ["loss", "line 5", "Unigram-normalised"]),
+    "equal rows": ("runs.csv", HEAD + "1e8,2e9,3.2\n" * 6, ["same inputs"]),
+    "few rows": ("runs.csv", HEAD + ROWS, ["5 free parameters", "3 rows"]),
+    "json": ("runs.json", "[]", [".jsonl"]),
+    "not Parquet": ("runs.parquet", HEAD + ROWS, ["not a Parquet file"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "words"), BAD_TABLES.values(), ids=BAD_TABLES)
+def test_a_bad_table_is_one_message(name, text, words):
+    said = message(run("fit", write(name, text), "-o", "fit.json"))
+    assert [word for word in words if word not in said] == []
+    assert not Path("fit.json").exists()
+
+
+def test_a_pickle_is_refused_unread():
+    Path("runs.pkl").write_bytes(pickle.dumps({"loss": [1.0]}))
+    assert "pickle" in message(run("fit", "runs.pkl"))
+
+
+@pytest.mark.parametrize("text", ["\ufeff" + HEAD + ROWS, (HEAD + ROWS).replace("\n", "\r\n"), (HEAD + ROWS).replace(",", ";")])  # fmt: skip  # noqa: E501
+def test_bom_crlf_and_semicolons_are_read(text):
+    Path("runs.csv").write_bytes(text.encode())
+    result = run("fit", "runs.csv", "--law", "power", "--inputs", "params", "--fix", "E=1.5", "--json")
+    assert json.loads(result.stdout)["protocol"]["rows"] == 3
+
+
+BAD_REQUESTS = {
+    "missing file": (["fit", "missing.csv"], "no file 'missing.csv'"),
+    "folder": (["fit", "."], "ends in ''"),
+    "unknown column in where": ([*PYTHIA, "--where", "lr > 1"], "no column 'lr'"),
+    "unreadable condition": ([*PYTHIA, "--where", "params >>= 1"], "Cannot read the condition"),
+    "nothing left": ([*PYTHIA, "--where", "params > 1e30"], "leaves none"),
+    "unknown weights": ([*PYTHIA, "--weights", "count"], "no column 'count'"),
+    "unknown input": (["fit", "pythia", "--law", "power", "--inputs", "size"], "no column 'size'"),
+    "text as input": (["fit", "pythia", "--law", "power", "--inputs", "run"], "text"),
+    "unknown column to map": (["fit", "grid.csv", "--columns", "params=size"], "--columns params=size"),
+    "nothing to derive": (["fit", "grid.csv", "--flops", "6ND"], "--flops 6ND"),
+    "same column twice": ([*CURVES[:4], "--at", "params"], "params"),
+    "no slices": ([*CURVES, "--min-rows", "100"], "--min-rows=100"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD_REQUESTS.values(), ids=BAD_REQUESTS)
+def test_a_request_that_the_table_cannot_meet_is_one_message(arguments, words):
+    assert words in message(run(*arguments))
+
+
+def test_a_wrong_hash_is_one_message(folder):
+    write("chinchilla_svg_extracted.csv", "not it")
+    assert "SHA-256" in message(run("fit", "chinchilla", SCALEFIT_DATA=str(folder)))
+
+
+# Usage: exit code 2.
+
+ABSURD = {
+    "no such command": ["fti"],
+    "no such option": [*PYTHIA, "--laws", "power"],
+    "no table": ["fit"],
+    "unknown law": ["fit", "pythia", "--law", "powr"],
+    "law of two columns": [*CURVES, "--law", "chinchilla"],
+    "unknown parameter": [*PYTHIA, "--fix", "Q=1"],
+    "fix without value": [*PYTHIA, "--fix", "E"],
+    "fix to text": [*PYTHIA, "--fix", "E=low"],
+    "fix below zero": [*PYTHIA, "--fix", "E=-1"],
+    "fix to nan": [*PYTHIA, "--fix", "E=nan"],
+    "fix an exponent to zero": [*PYTHIA, "--fix", "alpha=0"],
+    "fix twice": [*PYTHIA, "--fix", "E=0", "--fix", "E=1"],
+    "fix all": [*PYTHIA, "--fix", "E=0", "--fix", "A=1", "--fix", "alpha=1"],
+    "fixed and tied": ["fit", "grid.csv", "--fix", "alpha=1", "--tie", "alpha=beta"],
+    "tie in a circle": ["fit", "grid.csv", "--tie", "alpha=beta", "--tie", "beta=alpha"],
+    "delta zero": [*PYTHIA, "--delta", "0"],
+    "delta negative": [*PYTHIA, "--delta", "-1"],
+    "delta infinite": [*PYTHIA, "--delta", "inf"],
+    "unknown rule": [*PYTHIA, "--delta", "mad"],
+    "delta without huber": [*PYTHIA, "--objective", "squared", "--delta", "1"],
+    "too many inputs": [*PYTHIA, "--inputs", "tokens"],
+    "unknown flops rule": [*PYTHIA, "--flops", "7ND"],
+    "unknown canonical name": [*PYTHIA, "--columns", "size=params"],
+    "rtol negative": [*CURVES, "--rtol", "-1"],
+    "rtol nan": [*CURVES, "--rtol", "nan"],
+    "rtol infinite": [*CURVES, "--rtol", "inf"],
+    "no rows asked": [*CURVES, "--min-rows", "0"],
+    "unknown rival": [*CURVES, "--against", "none of them"],
+}
+
+
+@pytest.mark.parametrize("arguments", ABSURD.values(), ids=ABSURD)
+def test_absurd_options_are_usage_errors(arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert "Usage:" in result.stderr
+
+
+# Text of users.
+
+
+def test_markup_in_a_column_name_is_shown_not_interpreted():
+    frame = sf.load("pythia").to_frame().rename(columns={"tokens": "[red]x[/red]", "params": "[bold]N"})
+    frame.to_csv("[blue]t.csv", index=False)
+    shown = run(
+        "fit", "[blue]t.csv", "--law", "power", "--columns", "params=[bold]N", "--weights", "[red]x[/red]"
+    ).stdout
+    assert all(words in shown for words in ("[blue]t.csv", "[red]x[/red]", "'[bold]N'"))
+
+
+def test_escapes_of_users_never_reach_the_terminal():
+    frame = sf.load("pythia").to_frame().rename(columns={"params": "a\x1b[31mb\u202e"})
+    frame.to_csv("t\x1b[2J.csv", index=False)
+    good = run("fit", "t\x1b[2J.csv", "--law", "power", "--inputs", "params", "--columns", "params=a\x1b[31mb\u202e")
+    assert good.exit_code == 0
+    bad = run("fit", "t\x1b[2J.csv", "--columns", "params=\x1b[31m")
+    assert bad.exit_code == 1
+    for result in (good, bad, run(*PYTHIA, "--columns", "\x1b[31m=params"), run(*PYTHIA, "--fix", "\x1b[31m=1")):
+        assert "\x1b" not in result.output
+        assert "\u202e" not in result.output
+        assert r"\x1b[" in result.output
+
+
+def test_visible_keeps_letters_of_every_language():
+    assert visible("größe 大小 é") == "größe 大小 é"
+    assert visible("a\tb\x07\x9b\udcff") == r"a\tb\x07\x9b\udcff"
+
+
+def test_messages_speak_of_options():
+    assert in_shell("pass flops='6ND' or columns={'loss': '...'}") == "pass --flops 6ND or --columns loss=..."
+    assert in_shell("say so with fixed={'E': 0}.") == "say so with --fix E=0."
+
+
+# Processes: import cost, terminals, encodings.
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(arguments):
+    code = (
+        "import sys\nfrom scalefit.cli import app\n"
+        f"try:\n    app({arguments!r})\nexcept SystemExit as end:\n    assert not end.code\n"
+        "heavy = {'sklearn', 'scipy', 'pandas', 'numpy', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_letter_that_the_encoding_lacks_is_no_failure():
+    sf.load("pythia").to_frame().to_csv("größe.csv", index=False)
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = process("fit", "größe.csv", "--law", "power", "--inputs", "params", env=environment)
+    assert result.returncode == 0, result.stderr
+    assert r"gr\xf6\xdfe.csv" in result.stdout
+
+
+def test_a_pipe_gets_no_colour_and_a_terminal_that_is_asked_for_gets_some():
+    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    assert "\x1b" not in process(*PYTHIA, env=environment).stdout
+    assert "\x1b[" in process(*PYTHIA, env={**environment, "FORCE_COLOR": "1"}).stdout
+
+
+def test_progress_is_shown_on_a_terminal_and_only_on_stderr():
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    command = [sys.executable, "-m", "scalefit.cli", *PYTHIA, "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment) as running:
+        printed, _ = running.communicate(timeout=120)
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert "fitting power to pythia" in shown
+    strict(printed.decode())
