@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from .columns import INPUTS
+from .columns import CHECKED, INPUTS
 from .laws import LAWS, Law
 from .objective import objective_from_dict
 from .parametric import LawRegressor
+from .reading import duplicates
 from .result import FORMAT, Curves, Fit
 from .status import Status
 from .table import LossTable
@@ -47,6 +50,8 @@ def fit(
 
     Raises
     ------
+    TypeError
+        If the model is a law with its numbers in, or the table no LossTable.
     ValueError
         If a column is missing, a value unusable, or if there are fewer rows than free parameters.
 
@@ -58,10 +63,10 @@ def fit(
     >>> print(f"{fit(without_offset, load('pythia').where('kept'), inputs='params').law.alpha:.4f}")
     0.0833
     """
-    regressor = _regressor(model)
+    regressor = _regressor(model, table)
     names = _inputs(regressor.law, table, inputs)
     X = np.stack([_positive(table, name) for name in names], axis=1)
-    sample_weight = None if weights is None else _numbers(table, weights)
+    sample_weight = None if weights is None else _frequencies(table, weights)
     fitted = clone(regressor).fit(X, table.loss, sample_weight=sample_weight)
     return Fit(fitted, table, names, weights)
 
@@ -97,7 +102,7 @@ def fit_curves(
     >>> round(curves.mean("alpha"), 6)
     0.34
     """
-    regressor = _regressor(model)
+    regressor = _regressor(model, table)
     if regressor.law.n_inputs() != 1:
         raise ValueError(
             f"{regressor.law.__name__} takes {regressor.law.n_inputs()} columns; curves need a law of one."
@@ -121,8 +126,21 @@ def read_fit(path: str | os.PathLike[str], *, law: type[Law] | None = None) -> F
     Raises
     ------
     ValueError
-        If the file is not a saved fit, or names a law that is not known.
+        If the file is not a saved fit, is of another version, or holds a law that is not known.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from scalefit.datasets import load
+    >>> from scalefit.laws import PowerLaw
+    >>> fitted = fit(PowerLaw, load("pythia").where("kept"), inputs="params")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fitted.save(f"{folder}/pythia.json")
+    ...     read_fit(f"{folder}/pythia.json").parameters == fitted.parameters
+    True
     """
+    if law is not None and not (isinstance(law, type) and issubclass(law, Law)):
+        raise TypeError(f"law must be a Law class, not {law!r}.")
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         version = content["scalefit"]
@@ -130,24 +148,37 @@ def read_fit(path: str | os.PathLike[str], *, law: type[Law] | None = None) -> F
         raise ValueError(f"{path} is not a saved fit; write one with fit.save(path).") from error
     if version != FORMAT:
         raise ValueError(f"{path} has format {version}, but this version reads {FORMAT}. Fit and save again.")
-    protocol = content["protocol"]
     known = {cls.__name__: cls for cls in LAWS.values()} | ({law.__name__: law} if law else {})
-    if protocol["law"] not in known:
-        raise ValueError(f"{path} holds the law {protocol['law']!r}; pass it as read_fit(path, law={protocol['law']}).")
-    model = _restore(known[protocol["law"]], content)
+    try:
+        name = str(content["protocol"]["law"])
+        restored = _restore_fit(known[name], content) if name in known else None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}). Fit and save again.") from error
+    if restored is None:
+        raise ValueError(f"{path} holds the law {name!r}; pass it as read_fit(path, law={name}).")
+    return restored
+
+
+def _restore_fit(law: type[Law], content: dict[str, Any]) -> Fit:
+    protocol = content["protocol"]
     frame = pd.DataFrame(content["columns"])
-    if not set(protocol["inputs"]) & set(INPUTS):
-        raise ValueError(f"{path} has none of the columns {', '.join(INPUTS)}.")
-    return Fit(model, LossTable.from_frame(frame), tuple(protocol["inputs"]), protocol["weights"])
+    frame.attrs[CHECKED] = True  # it came out of a table: its names are settled
+    table = LossTable.from_frame(frame)
+    notes, digest = protocol["table"]["notes"], protocol["table"]["digest"]
+    if table.digest != digest:
+        notes = [*notes, f"read from a saved fit, which keeps {', '.join(table.columns)} of the table {digest}"]
+    table = replace(table, notes=tuple(notes))
+    return Fit(_restore_model(law, content), table, tuple(protocol["inputs"]), protocol["weights"])
 
 
-def _restore(law: type[Law], content: dict[str, Any]) -> LawRegressor:
+def _restore_model(law: type[Law], content: dict[str, Any]) -> LawRegressor:
     protocol = content["protocol"]
     objective = objective_from_dict(protocol["objective"])
     rule = protocol["delta_rule"]
     asked = objective_from_dict({**protocol["objective"], "delta": rule}) if isinstance(rule, str) else objective
     model = LawRegressor(law, objective=asked, fixed=protocol["fixed"] or None, tied=protocol["tied"] or None)
-    model.law_, model.objective_ = law(**content["parameters"]), objective
+    model.law_ = law(**{name: float(value) for name, value in content["parameters"].items()})
+    model.objective_ = objective
     model.objective_value_, model.search_ = content["objective_value"], protocol["search"]
     model.findings_ = [(Status[name], about) for name, about in content["findings"]]
     model.status_ = Status[content["status"]]
@@ -156,7 +187,10 @@ def _restore(law: type[Law], content: dict[str, Any]) -> LawRegressor:
     return model
 
 
-def _regressor(model: Any) -> LawRegressor:
+def _regressor(model: Any, table: Any) -> LawRegressor:
+    if not isinstance(table, LossTable):
+        kind = type(table).__name__
+        raise TypeError(f"table must be a LossTable, not {kind}: LossTable.from_frame(df) or .read(path) makes one.")
     if isinstance(model, type) and issubclass(model, Law):
         return LawRegressor(model)
     if isinstance(model, Law):
@@ -178,18 +212,42 @@ def _inputs(law: type[Law], table: LossTable, inputs: str | Sequence[str] | None
         return law.inputs or table.inputs
     names = (inputs,) if isinstance(inputs, str) else tuple(inputs)
     if len(names) != law.n_inputs():
-        raise ValueError(f"{law.__name__} takes {law.n_inputs()} input columns, not {len(names)}: {', '.join(names)}.")
+        wanted = f"{law.n_inputs()} input column{'s' * (law.n_inputs() > 1)}"
+        raise ValueError(f"{law.__name__} takes {wanted}, not {len(names)}: inputs={names!r}.")
+    for name in duplicates(list(names)):
+        raise ValueError(f"inputs={names!r} names {name!r} twice; give each input of {law.__name__} its own column.")
     return names
 
 
 def _numbers(table: LossTable, name: str) -> Any:
     values = getattr(table, name) if name in INPUTS else table[name]
     if not np.issubdtype(values.dtype, np.number):
-        raise ValueError(f"column {name!r} holds text, not numbers; choose another or map it in LossTable.")
+        numbers = [isinstance(value, Real) and not isinstance(value, bool | np.bool_) for value in values]
+        row = int(np.argmin(numbers))
+        raise ValueError(
+            f"column {name!r} must be of numbers, but row {row} (counting from 0) is {values[row]!r}. "
+            "Choose another column, or convert this one before it goes into a LossTable."
+        )
     values = values.astype(float)
     if not np.all(np.isfinite(values)):
         row = int(np.argmin(np.isfinite(values)))
-        raise ValueError(f"column {name!r} must be finite, but row {row} (counting from 0) is {values[row]}.")
+        raise ValueError(
+            f"column {name!r} must be finite, but row {row} (counting from 0) is {values[row]} "
+            f"({int(np.sum(~np.isfinite(values)))} such rows). Drop them with table.where(...)."
+        )
+    return values
+
+
+def _frequencies(table: LossTable, name: str) -> Any:
+    values = _numbers(table, name)
+    if np.any(values < 0):
+        row = int(np.argmax(values < 0))
+        raise ValueError(
+            f"column {name!r} must not be negative to be a weight, but row {row} (counting from 0) is {values[row]:g} "
+            f"({int(np.sum(values < 0))} such rows). A weight is a frequency: 2 is the row twice, 0 leaves it out."
+        )
+    if not values.any():
+        raise ValueError(f"column {name!r} is zero in all {len(values)} rows, so nothing would be fitted.")
     return values
 
 

@@ -113,6 +113,11 @@ class Term:
     column : int
         Which of the law's inputs x is.
     g : {"log", "identity"}
+
+    Examples
+    --------
+    >>> Term("A", "alpha", g="identity").scale([1.0, 2.0]).tolist()
+    [1.0, 2.0]
     """
 
     amplitude: str

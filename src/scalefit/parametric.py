@@ -106,6 +106,8 @@ class LawRegressor(RegressorMixin, BaseEstimator):
         """
         if not (isinstance(self.law, type) and issubclass(self.law, Law)):
             raise TypeError(f"law must be a Law class such as PowerLaw, not {self.law!r}.")
+        if not self.law.parameters():
+            raise TypeError(f"{self.law.__name__} has no parameters: choose a law such as PowerLaw, or write one.")
         rows_in, losses = validate_data(self, X, y, dtype=float, y_numeric=True)
         return self._fit_checked(np.asarray(rows_in), np.asarray(losses, dtype=float), sample_weight)
 
@@ -115,7 +117,7 @@ class LawRegressor(RegressorMixin, BaseEstimator):
         rows = weights > 0
         X, y, weights = X[rows], y[rows], weights[rows]
         names, constraints = self._constraints()
-        _check_enough(X, constraints, self.law)
+        _check_enough(X, constraints, self.law, total=len(rows))
         objective = resolve(self.objective or self.law.objective, y, weights)
         if objective.delta == "mad_of_residuals":
             first = self._fit(X, y, weights, Absolute(objective.space), names, constraints)[0]
@@ -156,7 +158,8 @@ class LawRegressor(RegressorMixin, BaseEstimator):
         values = optima.natural[:, 0].copy()
         K = len(self.law.terms)
         values[1 : 1 + K] = np.exp(values[1 : 1 + K])
-        numbers = dict(zip(names, values.tolist(), strict=True)) | dict(self.fixed or {})  # fixed to the last bit
+        numbers = dict(zip(names, values.tolist(), strict=True))
+        numbers |= {name: float(value) for name, value in (self.fixed or {}).items()}  # to the last bit
         for _ in self.tied or {}:  # chains of ties end after as many rounds
             numbers |= {follower: numbers[leader] for follower, leader in (self.tied or {}).items()}
         law = self.law(**numbers)
@@ -226,15 +229,16 @@ def _check_positive(X: Floats, y: Floats, law: type[Law]) -> None:
             )
 
 
-def _check_enough(X: Floats, constraints: Constraints, law: type[Law]) -> None:
+def _check_enough(X: Floats, constraints: Constraints, law: type[Law], *, total: int) -> None:
     n, q = len(X), len(constraints.free)
     if n < q:
         raise ValueError(
             f"{law.__name__} has {q} free parameters ({', '.join(constraints.free)}), but there are {n} rows "
-            f"(n_samples = {n}). Add runs, or fix or tie parameters: fixed={{'E': 0}}."
+            f"{f'with a weight, of {total} ' if n < total else ''}(n_samples = {n}). Add runs, or fix or tie parameters: fixed={{'E': 0}}."
         )
     if n > 1 and np.all(X[0] == X):
-        raise ValueError(f"all {n} rows have the same inputs, so no exponent can be seen. Add runs at other values.")
+        same = ", ".join(f"{x:g}" for x in X[0])
+        raise ValueError(f"all {n} rows have the same inputs ({same}): no exponent shows. Add runs at other values.")
 
 
 def _solve_separable(

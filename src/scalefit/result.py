@@ -70,12 +70,20 @@ class Fit:
         ------
         TypeError
             If an input is missing, unknown or given twice.
+        ValueError
+            If a value is not positive and finite.
         """
         if len(columns) + len(named) != len(self.inputs) or set(named) != set(self.inputs[len(columns) :]):
             given = [f"{len(columns)} by order"] * bool(columns) + sorted(named)
             raise TypeError(f"this fit takes {', '.join(self.inputs)}; it was given {', '.join(given) or 'nothing'}.")
         arrays = [*columns, *(named[name] for name in self.inputs[len(columns) :])]
         broadcast = np.broadcast_arrays(*(np.asarray(array, dtype=float) for array in arrays))
+        for name, array in zip(self.inputs, broadcast, strict=True):
+            bad = array[~(np.isfinite(array) & (array > 0))]
+            if bad.size:
+                raise ValueError(f"{name} must be positive and finite, but is {bad[0]} ({bad.size} such values).")
+        if not broadcast[0].size:
+            return np.empty(broadcast[0].shape)
         predicted = self.model.predict(np.stack([array.ravel() for array in broadcast], axis=1))
         shaped = np.asarray(predicted, dtype=float).reshape(broadcast[0].shape)
         return float(shaped) if shaped.ndim == 0 else shaped
@@ -143,12 +151,13 @@ class Fit:
     def protocol(self) -> dict[str, Any]:
         """Everything needed to repeat the fit."""
         model = self.model
+        asked = (model.objective or type(self.law).objective).delta
         return {
             "law": type(self.law).__name__,
             "inputs": list(self.inputs),
             "objective": objective_to_dict(self.objective),
-            "delta_rule": getattr(model.objective or type(self.law).objective, "delta", None),
-            "fixed": dict(model.fixed or {}),
+            "delta_rule": asked if isinstance(asked, str) else None,
+            "fixed": {name: float(value) for name, value in (model.fixed or {}).items()},
             "tied": dict(model.tied or {}),
             "weights": self.weights,
             "rows": len(self.table),
@@ -170,7 +179,7 @@ class Fit:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit with its rows as JSON, whole or not at all; `scalefit.read_fit` reads it back."""
-        columns = [*self.inputs, "loss", *([self.weights] if self.weights else [])]
+        columns = [*self.table.inputs, *self.inputs, "loss", *([self.weights] if self.weights else [])]
         rows = {name: self.table[name].tolist() for name in columns}
         findings = [[status.name, about] for status, about in self.model.findings_]
         content = {"scalefit": FORMAT, **self.to_dict(), "findings": findings, "columns": rows}
@@ -243,8 +252,16 @@ class Curves:
         Geometric mean of `at` in each slice.
     fits : tuple of Fit
         In the order of `values`.
-    left_out : mapping of str to float
-        Rows of the table in no slice, and the loss of slices that could not be fitted.
+    left_out : mapping of str to int
+        Counts of rows of the table that are in no slice.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e8, 1e9, 1e10, 1e11], tokens=[1e10, 1e11]))
+    >>> curves = sf.fit_curves(sf.PowerLaw, runs, along="params", at="tokens")
+    >>> curves.array("E").round(3).tolist()
+    [2.341, 2.032]
     """
 
     along: str
@@ -269,16 +286,11 @@ class Curves:
 
     def to_frame(self) -> pd.DataFrame:
         """A row per slice: the fixed value, rows, parameters, mean squared error and status."""
-        return pd.DataFrame([
-            {
-                self.at: value,
-                "rows": len(fit.table),
-                **fit.parameters,
-                "mse": fit.mse,
-                "status": fit.status.name,
-            }
+        rows = [
+            {self.at: value, "rows": len(fit.table), **fit.parameters, "mse": fit.mse, "status": fit.status.name}
             for value, fit in zip(self.values, self.fits, strict=True)
-        ])  # fmt: skip
+        ]
+        return pd.DataFrame(rows)
 
     def array(self, parameter: str, *, ok_only: bool = True) -> Floats:
         """Values of a parameter over slices, by default those whose fit is ok."""

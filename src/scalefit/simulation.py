@@ -56,6 +56,8 @@ def simulate(
 
     Raises
     ------
+    TypeError
+        If the law is a class, without its numbers.
     ValueError
         If the design lacks an input of the law, or an option is out of range.
 
@@ -66,6 +68,12 @@ def simulate(
     >>> runs.loss.round(4).tolist()
     [3.1192, 2.6913]
     """
+    if not isinstance(law, Law):
+        raise TypeError(
+            f"simulate needs a law with its numbers in, such as PowerLaw(E=2, A=30, alpha=0.25), not {law!r}."
+        )
+    if seed < 0:
+        raise ValueError(f"seed is a whole number, at least 0, not {seed!r}.")
     if not (np.isfinite(noise) and noise >= 0):
         raise ValueError(f"noise is a standard deviation of log losses, at least 0, not {noise!r}.")
     if not 0 <= outliers <= 1:

@@ -243,23 +243,21 @@ def box_step(H: Floats, g: Floats, low: Floats, high: Floats) -> tuple[Floats, F
     definite : (B,) array of bool
         False where H is not positive definite on the parameters that are free to move; d is then of no use.
     """
-    q, size = g.shape
     fixed = ((low >= 0) & (g > 0)) | ((high <= 0) & (g < 0))
     d, definite = _masked_solve(H, g, fixed, np.zeros_like(g))
-    todo = np.arange(size)
-    for _ in range(q):
-        at = d[:, todo]
-        outside = definite[todo] & ((at < low[:, todo]) | (at > high[:, todo])).any(axis=0)
-        if not outside.any():
+    outside = definite & ((d < low) | (d > high)).any(axis=0)
+    todo = np.flatnonzero(outside) if outside.any() else ()
+    for _ in range(len(g)):
+        if not len(todo):
             break
-        todo = todo[outside]
         at, lo, hi = d[:, todo], low[:, todo], high[:, todo]
         fixed[:, todo] |= (at < lo) | (at > hi)
         values = np.where(fixed[:, todo], np.clip(at, lo, hi), 0.0)
-        d[:, todo], definite[todo] = _masked_solve(H[:, :, todo], g[:, todo], fixed[:, todo], values)
-    d = np.clip(d, low, high)
-    Hd = (H * d).sum(axis=1) if q > 1 else H[0] * d
-    promised = -(d * (g + Hd / 2)).sum(axis=0)
+        at, good = _masked_solve(H[:, :, todo], g[:, todo], fixed[:, todo], values)
+        d[:, todo], definite[todo] = at, good
+        todo = todo[good & ((at < lo) | (at > hi)).any(axis=0)]
+    d = np.minimum(np.maximum(d, low), high)
+    promised = -(d * (g + 0.5 * (H * d).sum(axis=1))).sum(axis=0)
     return d, np.where(definite, promised, np.inf), definite & (promised >= 0)
 
 

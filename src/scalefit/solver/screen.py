@@ -12,7 +12,8 @@ from .newton import box_step
 from .problem import EXPONENT_RANGE, Floats, Problem, huber
 
 POINTS = {0: 1, 1: 64, 2: 16, 3: 10}  # grid points of each free exponent, by their number
-INNER_STEPS = 8
+INNER_STEPS = 6
+SETTLED = 1e-2  # relative change of an inner step that is enough for a start
 MINIMA = 8  # basins followed per fit
 LOWEST = {0: 0, 1: 4, 2: 16, 3: 16}  # lowest points followed beside them: near L1 a basin has several kinks
 CHUNK = 250_000  # points of a temporary array
@@ -115,11 +116,11 @@ def solve_inner(problem: Problem, grid: Grid) -> tuple[Floats, Floats]:
         H = np.einsum("jnm,knm->jkm", weighted, basis)
         H[diagonal, diagonal] *= 1 + 1e-12
         d, _, _ = box_step(H, g, low - z, high - z)
-        z = np.clip(np.where(np.isfinite(d), z + d, z), low, high)
+        before, z = z, np.minimum(np.maximum(np.where(np.isfinite(d), z + d, z), low), high)
         residual = target - np.einsum("jnm,jm->nm", basis, z)
         far = np.abs(residual)
         zone = np.maximum(delta, np.minimum((W * far).sum(axis=0) / total, 0.4 * zone))
-        if np.all(far <= zone):  # plain least squares, and solved
+        if np.all(zone == delta) and np.all(np.abs(z - before) <= SETTLED * np.abs(z)):
             break
         weight = W * np.minimum(1.0, zone / np.maximum(far, 1e-300))
     if problem.log:

@@ -16,6 +16,7 @@ Bools = NDArray[np.bool_]
 SAME = 1e-9  # relative difference of objectives that is none: the contract of the solver
 ABSOLUTE_ZONES = 10.0 ** -np.arange(0.5, 9.0)  # delta / mean residual: the absolute error as the limit of Huber's
 AUDIT = {0: 400, 1: 400, 2: 1500, 3: 1500}  # rows of refits that are solved globally too, to see if that is needed
+SPRINT = 20  # iterations in which a start from the screen should converge
 GONE = 1e-9  # a term that moves the loss by less than this share is not there
 
 
@@ -93,7 +94,17 @@ def refit(problem: Problem, start: Floats) -> Optima:
 def _solve(problem: Problem) -> tuple[Floats, Floats, Bools, NDArray[np.intp]]:
     """Free parameters, objective, convergence and number of basins of every fit."""
     starts, owner = screen(problem)
-    solution = _polish(problem.take(owner), np.clip(starts, problem.lower[:, owner], problem.upper[:, owner]))
+    starts = np.clip(starts, problem.lower[:, owner], problem.upper[:, owner])
+    solution = _polish(problem.take(owner), starts, max_iterations=SPRINT)
+    # stragglers crawl along a valley; they go on only where they may still be lower than what has converged
+    reached = np.full(problem.size, np.inf)
+    np.minimum.at(reached, owner[solution.converged], solution.objective[solution.converged])
+    unfinished = np.flatnonzero(~solution.converged & (solution.objective < reached[owner]))
+    if len(unfinished):
+        _take_better(
+            solution.free, solution.objective, solution.converged, unfinished,
+            *_parts(_polish(problem.take(owner[unfinished]), solution.free[:, unfinished])),
+        )  # fmt: skip
     order = np.lexsort((solution.objective, owner))
     owner, ordered = owner[order], solution.objective[order]
     first = np.flatnonzero(np.diff(owner, prepend=-1))
@@ -105,17 +116,22 @@ def _solve(problem: Problem) -> tuple[Floats, Floats, Bools, NDArray[np.intp]]:
     return solution.free[:, best], solution.objective[best], solution.converged[best], basins.astype(np.intp)
 
 
-def _polish(problem: Problem, start: Floats) -> Solution:
+def _polish(problem: Problem, start: Floats, *, max_iterations: int = 200) -> Solution:
     """Local optima; the absolute error by a quadratic zone that shrinks to nothing."""
     if not problem.absolute:
-        return newton(problem, start)
+        return newton(problem, start, max_iterations=max_iterations)
     typical = np.abs(problem.residuals(start)).mean(axis=0)
     smallest = 1e-15 * (1.0 if problem.log else np.median(problem.Y))
     for zone in ABSOLUTE_ZONES:
-        solution = newton(replace(problem, delta=np.maximum(zone * typical, smallest)), start)
+        zoned = replace(problem, delta=np.maximum(zone * typical, smallest))
+        solution = newton(zoned, start, max_iterations=max_iterations)
         start = solution.free
         typical = np.minimum(typical, np.abs(problem.residuals(start)).mean(axis=0))
     return replace(solution, objective=problem.objective(problem.residuals(start)))
+
+
+def _parts(solution: Solution) -> tuple[Floats, Floats, Bools]:
+    return solution.free, solution.objective, solution.converged
 
 
 def _other_basins(problem: Problem, warm: Floats, found: Floats) -> tuple[NDArray[np.intp], Floats, Floats, Bools]:
@@ -145,7 +161,8 @@ def _take_better(
 ) -> None:
     """Put the optima of `fit` (indices, possibly repeated) in place where they are lower."""
     order = np.argsort(-new_objective, kind="stable")  # of several for one fit the lowest is written last
-    order = order[new_objective[order] < objective[fit[order]]]
+    same_but_settled = new_converged & ~converged[fit] & (new_objective <= objective[fit] * (1 + 1e-12))
+    order = order[((new_objective < objective[fit]) | same_but_settled)[order]]
     free[:, fit[order]] = new_free[:, order]
     objective[fit[order]] = new_objective[order]
     converged[fit[order]] = new_converged[order]
