@@ -87,6 +87,7 @@ def fit_command(
     columns: options.Columns = None,
     flops: options.Flops = None,
     where: options.Where = None,
+    best: options.Best = None,
     drop_invalid: options.DropInvalid = False,
     weights: options.Weights = None,
     as_json: options.AsJson = False,
@@ -99,7 +100,9 @@ def fit_command(
             from .fitting import fit
 
             model = options.make_model(law, objective=objective, space=space, delta=delta, fix=fix, tie=tie)
-            runs = options.read_table(table, columns=columns, flops=flops, where=where, drop_invalid=drop_invalid)
+            runs = options.read_table(
+                table, columns=columns, flops=flops, where=where, best=best, drop_invalid=drop_invalid
+            )
             chosen = options.choose_inputs(model.law, runs, table, inputs)
             fitted = fit(model, runs, inputs=chosen, weights=weights)
         if output is not None:
@@ -132,6 +135,7 @@ def curves_command(
     columns: options.Columns = None,
     flops: options.Flops = None,
     where: options.Where = None,
+    best: options.Best = None,
     drop_invalid: options.DropInvalid = False,
     weights: options.Weights = None,
     as_json: options.AsJson = False,
@@ -147,7 +151,9 @@ def curves_command(
             from .fitting import fit_curves
 
             model = options.make_model(law, objective=objective, space=space, delta=delta, fix=fix, tie=tie)
-            runs = options.read_table(table, columns=columns, flops=flops, where=where, drop_invalid=drop_invalid)
+            runs = options.read_table(
+                table, columns=columns, flops=flops, where=where, best=best, drop_invalid=drop_invalid
+            )
             slicing: dict[str, Any] = {"along": along, "at": at, "rtol": rtol, "min_rows": min_rows}
             fitted = fit_curves(model, runs, weights=weights, **slicing)
             rival = _rival(other, model, runs, fitted, {**slicing, "weights": weights})

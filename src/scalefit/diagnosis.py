@@ -46,7 +46,10 @@ def diagnose(
     names = ["E", *(t.amplitude for t in law.terms), *(t.exponent for t in law.terms)]
     low = dict(zip(names, optima.at_lower[:, 0], strict=True))
     high = dict(zip(names, optima.at_upper[:, 0], strict=True))
+    constant = {inputs[term.column] for term in law.terms if _distinct(np.log(X[:, [term.column]])) == 1}
     for k, term in enumerate(law.terms):
+        if inputs[term.column] in constant:
+            continue  # said already: too few values
         if optima.gone[k, 0] or low[term.amplitude]:
             found.append((Status.NO_DECREASE, f"{term.amplitude}, {inputs[term.column]}"))
         elif low[term.exponent]:

@@ -166,8 +166,12 @@ def _restore_fit(law: type[Law], content: dict[str, Any]) -> Fit:
     table = LossTable.from_frame(frame)
     notes, digest = protocol["table"]["notes"], protocol["table"]["digest"]
     if table.digest != digest:
-        notes = [*notes, f"read from a saved fit, which keeps {', '.join(table.columns)} of the table {digest}"]
+        notes = [*notes, f"read from a saved fit, which could not keep every cell of the table {digest}"]
     table = replace(table, notes=tuple(notes))
+    for name in protocol["inputs"]:
+        _positive(table, name)
+    if protocol["weights"] is not None:
+        _frequencies(table, protocol["weights"])
     return Fit(_restore_model(law, content), table, tuple(protocol["inputs"]), protocol["weights"])
 
 
@@ -224,8 +228,10 @@ def _numbers(table: LossTable, name: str) -> Any:
     if not np.issubdtype(values.dtype, np.number):
         numbers = [isinstance(value, Real) and not isinstance(value, bool | np.bool_) for value in values]
         row = int(np.argmin(numbers))
+        value = values.tolist()[row]
+        shown = f"the text {value[:40]!r}" if isinstance(value, str) else repr(value)
         raise ValueError(
-            f"column {name!r} must be of numbers, but row {row} (counting from 0) is {values[row]!r}. "
+            f"column {name!r} must be of numbers, but row {row} (counting from 0) is {shown}. "
             "Choose another column, or convert this one before it goes into a LossTable."
         )
     values = values.astype(float)

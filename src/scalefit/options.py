@@ -70,6 +70,13 @@ Where = Annotated[
     list[str] | None,
     option("Table", "Rows to keep: 'kept', 'flops >= 1e20'. Repeatable.", "--where", metavar="CONDITION"),
 ]
+Best = Annotated[
+    list[str] | None,
+    option(
+        "Table", "Keep the lowest loss over this setting (lr, seed) of each configuration. Repeatable.", "--best",
+        metavar="COLUMN",
+    ),
+]  # fmt: skip
 DropInvalid = Annotated[bool, option("Table", "Drop rows with unusable values, and list them.", "--drop-invalid")]
 Weights = Annotated[str | None, option("Table", "Column of frequencies.", "--weights", metavar="COLUMN")]
 Objectives = Annotated[Kind | None, option("Model", "What to minimise; by default the law's own.", "--objective")]
@@ -96,8 +103,9 @@ Output = Annotated[
 
 
 def read_table(
-    name: str, *, columns: Sequence[str] | None, flops: str | None, where: Sequence[str] | None, drop_invalid: bool
-) -> LossTable:
+    name: str, *, columns: Sequence[str] | None, flops: str | None, where: Sequence[str] | None,
+    best: Sequence[str] | None, drop_invalid: bool,
+) -> LossTable:  # fmt: skip
     """Table of a path or a data set, mapped and selected.
 
     Raises
@@ -115,7 +123,8 @@ def read_table(
     if flops is not None and flops not in RULES:
         raise usage("--flops", f"there is no rule {flops!r}; there is {', '.join(RULES)}.")
     table = _open(name, renamed, flops, drop_invalid)
-    return table.where(*where) if where else table
+    table = table.where(*where) if where else table
+    return table.best(over=tuple(best)) if best else table
 
 
 def _open(name: str, columns: dict[str, str], flops: str | None, drop_invalid: bool) -> LossTable:

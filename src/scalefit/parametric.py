@@ -154,6 +154,7 @@ class LawRegressor(RegressorMixin, BaseEstimator):
         """Law, objective, findings and search of one fit with a resolved objective."""
         if not issubclass(self.law, SeparableLaw):
             return _fit_any(self.law, X, y, weights, objective, free)
+        _check_floor(self.fixed or {}, y)
         optima = _solve_separable(self.law, X, y, weights, objective, free)
         values = optima.natural[:, 0].copy()
         K = len(self.law.terms)
@@ -232,13 +233,22 @@ def _check_positive(X: Floats, y: Floats, law: type[Law]) -> None:
 def _check_enough(X: Floats, constraints: Constraints, law: type[Law], *, total: int) -> None:
     n, q = len(X), len(constraints.free)
     if n < q:
+        weighted = f" with a weight (of {total})" if n < total else ""
         raise ValueError(
-            f"{law.__name__} has {q} free parameters ({', '.join(constraints.free)}), but there are {n} rows "
-            f"{f'with a weight, of {total} ' if n < total else ''}(n_samples = {n}). Add runs, or fix or tie parameters: fixed={{'E': 0}}."
+            f"{law.__name__} has {q} free parameters ({', '.join(constraints.free)}), but there are {n} rows{weighted} "
+            f"(n_samples = {n}). Add runs, or fix or tie parameters: fixed={{'E': 0}}."
         )
     if n > 1 and np.all(X[0] == X):
         same = ", ".join(f"{x:g}" for x in X[0])
         raise ValueError(f"all {n} rows have the same inputs ({same}): no exponent shows. Add runs at other values.")
+
+
+def _check_floor(fixed: Mapping[str, float], y: Floats) -> None:
+    if fixed.get("E", 0.0) >= np.median(y):
+        raise ValueError(
+            f"E is fixed at {fixed['E']:g}, but half of the losses are at most {np.median(y):g}, the smallest "
+            f"{y.min():g}. Fix it below them, or leave it free."
+        )
 
 
 def _solve_separable(

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .laws import Law, SeparableLaw
 from .objective import Objective, objective_to_dict
+from .remarks import remarks, scatter, where_in
 from .status import Status
 from .table import LossTable
 
@@ -55,7 +56,7 @@ class Fit:
       A      22.64484
       alpha  0.1485908
     objective 0.000141547814, Huber(delta=0.2985) of raw residuals, sum over rows
-    mean squared error 4.71826e-05 nats^2
+    residuals scatter 0.011 nats, largest -0.0095 at params 2.518e+09; mean squared error 4.71826e-05 nats^2
     """
 
     model: Any
@@ -121,6 +122,11 @@ class Fit:
         )
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader should know about the rows although the fit itself is as it should be."""
+        return remarks(self.table, self.inputs, self.predicted)
+
+    @property
     def objective(self) -> Objective:
         """What was minimised, with delta as a number."""
         objective: Objective = self.model.objective_
@@ -171,6 +177,7 @@ class Fit:
             "ok": self.ok,
             "status": self.status.name,
             "notes": list(self.notes),
+            "remarks": list(self.remarks),
             "parameters": self.parameters,
             "objective_value": self.objective_value,
             "mse": self.mse,
@@ -179,14 +186,14 @@ class Fit:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fit with its rows as JSON, whole or not at all; `scalefit.read_fit` reads it back."""
-        columns = [*self.table.inputs, *self.inputs, "loss", *([self.weights] if self.weights else [])]
-        rows = {name: self.table[name].tolist() for name in columns}
+        rows = {name: [_cell(value) for value in self.table[name].tolist()] for name in self.table.columns}
         findings = [[status.name, about] for status, about in self.model.findings_]
         content = {"scalefit": FORMAT, **self.to_dict(), "findings": findings, "columns": rows}
-        write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+        write_whole(path, json.dumps(content, indent=1, allow_nan=False, default=str) + "\n")
 
     def __repr__(self) -> str:
         lines = [f"ok    {Status.OK.value}"] if self.ok else [f"NOT OK  {note}" for note in self.notes]
+        lines += [f"note  {remark}" for remark in self.remarks]
         lines.append(f"{self.formula}    {len(self.table)} rows")
         fixed, tied = self.model.fixed or {}, self.model.tied or {}
         width = max(len(name) for name in self.parameters)
@@ -195,8 +202,16 @@ class Fit:
             how = "  fixed" if name in fixed else f"  tied to {tied[name]}" if name in tied else ""
             lines.append(f"  {name:<{width}}  {value:.7g}{unit}{how}")
         lines.append(f"objective {self.objective_value:.9g}, {describe(self.objective)}, sum over rows")
-        lines.append(f"mean squared error {self.mse:.6g} nats^2")
+        lines.append(f"residuals {self.spread}; mean squared error {self.mse:.6g} nats^2")
         return "\n".join(lines)
+
+    @property
+    def spread(self) -> str:
+        """Robust standard deviation of the residuals and the largest of them, in words."""
+        residuals = self.residuals
+        worst = int(np.argmax(np.abs(residuals)))
+        at = where_in(self.table, self.inputs, worst)
+        return f"scatter {scatter(residuals):.2g} nats, largest {residuals[worst]:+.2g} at {at}"
 
     @property
     def formula(self) -> str:
@@ -221,6 +236,11 @@ def describe(objective: Objective) -> str:
     name = type(objective).__name__
     zone = f"(delta={objective.delta:.4g})" if name == "Huber" and not isinstance(objective.delta, str) else ""
     return f"{name}{zone} of {objective.space} residuals"
+
+
+def _cell(value: Any) -> Any:
+    """Cell as JSON has it: what is missing or infinite is null."""
+    return None if pd.isna(value) is True or (isinstance(value, float) and not np.isfinite(value)) else value
 
 
 def write_whole(path: str | os.PathLike[str], text: str) -> None:

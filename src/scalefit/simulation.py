@@ -84,7 +84,8 @@ def simulate(
         if name not in frame:
             raise ValueError(f"the design has no column {name!r}; it has {', '.join(map(str, frame.columns))}.")
     rng = np.random.default_rng(seed)
-    log_loss = np.log(law(*(frame[name].to_numpy(float) for name in names)))
+    with np.errstate(all="ignore"):  # the table names what is not positive
+        log_loss = np.log(law(*(frame[name].to_numpy(float) for name in names)))
     log_loss = log_loss + noise * rng.standard_normal(len(frame))
     hit = rng.permutation(len(frame)) < round(outliers * len(frame))
     frame["loss"] = np.exp(log_loss + hit * max(10 * noise, 0.1))

@@ -14,17 +14,17 @@ class Status(Enum):
     <Status.COLLINEAR>
     """
 
-    NOT_CONVERGED = (
-        "The solver did not reach an optimum. The data hardly determine this law: fix or tie a parameter, "
-        "or use a wider delta."
-    )
     TOO_FEW_VALUES = (
         "There are too few distinct inputs to determine the parameters. Add runs at other values, or fix or tie "
         "parameters."
     )
     COLLINEAR = (
         "Two inputs move together, so their terms cannot be told apart; only the loss along that line is known. "
-        "Add runs off the line (several model sizes at one budget), or tie the exponents."
+        "Add runs off the line (several model sizes at one budget), or fit the power law of one input."
+    )
+    NOT_CONVERGED = (
+        "The solver did not reach an optimum. The data hardly determine this law: fix or tie a parameter, "
+        "or use a wider delta."
     )
     NO_DECREASE = (
         "The loss does not fall with this input: the term vanishes and its exponent means nothing. "
@@ -40,7 +40,7 @@ class Status(Enum):
     )
     E_AT_ZERO = (
         "E is at its lower bound 0: the data show no floor, and the exponent is that of a law without one. "
-        "Add larger runs, or say so with fixed={'E': 0}."
+        "Add larger runs, or say so with LawRegressor(law, fixed={'E': 0})."
     )
     E_AT_UPPER = (
         "E is at its upper bound, the median loss: over half of the runs lie at or below the floor. "

@@ -207,9 +207,7 @@ class LossTable:
         """
         return self._selected(select_where(self._frame, conditions, equals))
 
-    def best(
-        self, over: str | Sequence[str] = ("lr", "seed"), *, by: str | Sequence[str] = (), mean: str | None = None
-    ) -> LossTable:
+    def best(self, over: str | Sequence[str], *, by: str | Sequence[str] = (), mean: str | None = None) -> LossTable:
         """Lowest loss at each params, tokens, flops: L(N, D) = min over hyperparameters [1]_.
 
         Parameters

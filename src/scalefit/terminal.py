@@ -30,6 +30,9 @@ _OPTION = {"columns": "columns", "fixed": "fix", "tied": "tie"}
 _SHELL: tuple[
     tuple[str, Callable[[re.Match[str]], str]], ...
 ] = (  # what a message of the library says in Python, as the command line takes it
+    (r"LawRegressor\(law, (fixed=[^)]*)\)", lambda m: m[1]),
+    (r"table\.best\(over=\(([^)]*?),?\)\)", lambda m: " ".join(f"--best {n}" for n in re.findall(r"'([^']*)'", m[1]))),
+    (r"fit_curves\(\.\.\., along='(\w+)', at='(\w+)'\)", lambda m: f"scalefit curves --along {m[1]} --at {m[2]}"),
     (r"(columns|fixed|tied)=\{'(\w+)': '?([^'}]*)'?\}", lambda m: f"--{_OPTION[m[1]]} {m[2]}={m[3]}"),
     (r"drop_invalid=True", lambda _: "--drop-invalid"),
     (r"flops='6ND'", lambda _: "--flops 6ND"),
@@ -97,6 +100,7 @@ def fit_screen(fit: Fit, name: str) -> Group:
         numbers.add_row(Text(parameter, "bold"), f"{value:.7g}", unit)
     return Group(
         status_line(fit.ok, fit.notes or (fit.status.value,)),
+        *([_facts((" note   ", remark) for remark in fit.remarks)] if fit.remarks else []),
         "",
         Text.assemble((visible(fit.formula), "bold"), f"    {visible(name)}, {len(fit.table)} rows"),
         Padding(numbers, (0, 0, 1, 2)),
@@ -120,7 +124,7 @@ def curves_screen(curves: Curves, name: str, rival: pd.DataFrame | None, rival_n
     wrong = [
         (f"{curves.at} {value:.4g}", note)
         for value, fit in zip(curves.values, curves, strict=True)
-        for note in fit.notes
+        for note in (*fit.notes, *fit.remarks)
     ]
     return Group(
         status_line(curves.ok, verdict),
@@ -206,6 +210,7 @@ def _how(fit: Fit, *, common_to_slices: bool = False) -> list[tuple[str, str]]:
     else:
         objective = [
             ("objective", f"{fit.objective_value:.9g}, {describe(fit.objective)}, sum over rows"),
+            ("residuals", fit.spread),
             ("mse", f"{fit.mse:.6g} nats^2, mean squared error of the loss"),
         ]
     search = dict(protocol["search"])

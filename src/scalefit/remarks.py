@@ -1,0 +1,105 @@
+"""What a reader of a fit should know about its rows although nothing is wrong with the fit itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .columns import INPUTS
+from .table import LossTable
+
+Floats = NDArray[np.float64]
+
+# A row is gross if it is off by both: 10 robust standard deviations of the log residuals, and 5 %. Our choice.
+GROSS_SCATTERS, GROSS_SHARE = 10.0, 0.05
+VARIES = 1.01  # ratio of largest to smallest above which a column is not constant
+_OTHER: dict[tuple[str, ...], str] = {("params",): "tokens", ("tokens",): "params"}
+NOT_SETTINGS = ("seed", "count", "loss_sd", "at_edge")
+
+
+def remarks(table: LossTable, inputs: Sequence[str], predicted: Floats) -> tuple[str, ...]:
+    """Sentences about rows that the law cannot account for: gross ones, unequal settings, other inputs that vary.
+
+    Parameters
+    ----------
+    table : LossTable
+    inputs : sequence of str
+        Columns that the law takes.
+    predicted : (n,) array, nats per token
+    """
+    other = _OTHER.get(tuple(inputs), "")
+    return (*_gross(table, inputs, predicted), *_settings(table, inputs, other), *_other_input(table, inputs, other))
+
+
+def scatter(residuals: Floats) -> float:
+    """Robust standard deviation: 1.4826 times the median absolute residual.
+
+    Examples
+    --------
+    >>> scatter(np.array([-1.0, 1.0, 100.0]))
+    1.4826
+    """
+    return 1.4826 * float(np.median(np.abs(residuals)))
+
+
+def where_in(table: LossTable, inputs: Sequence[str], row: int) -> str:
+    """A row by its inputs."""
+    return ", ".join(f"{name} {table[name][row]:.4g}" for name in inputs)
+
+
+def _gross(table: LossTable, inputs: Sequence[str], predicted: Floats) -> list[str]:
+    with np.errstate(all="ignore"):
+        off = np.abs(np.log(table.loss / predicted))
+    gross = np.flatnonzero(~(off <= max(GROSS_SCATTERS * scatter(off), GROSS_SHARE)))
+    if not len(gross):
+        return []
+    worst = int(gross[np.argmax(off[gross])])
+    return [
+        f"{len(gross)} of {len(table)} rows are over {GROSS_SCATTERS:g} times the scatter off, the worst at "
+        f"{where_in(table, inputs, worst)} (loss {table.loss[worst]:.4g}): look for diverged or mistyped runs."
+    ]
+
+
+def _settings(table: LossTable, inputs: Sequence[str], other: str) -> list[str]:
+    """Rows at the same inputs that differ in something other than a seed."""
+    frame = table.to_frame()
+    told = (*inputs, "loss", other, *(["flops"] if other else []))
+    groups = frame.groupby(list(inputs), sort=False)
+    if groups.ngroups == len(frame):
+        return []
+    carried = [
+        name
+        for name in frame.columns
+        if name not in told
+        and name not in NOT_SETTINGS
+        and not name.endswith("_seed")
+        and frame[name].dtype.kind in "iuf"
+        and frame[name].nunique() < len(frame)  # a column that never repeats is a label
+    ]
+    differ = [name for name in carried if (groups[name].nunique() > 1).any()]
+    if not differ:
+        return []
+    remedy = (
+        ""
+        if set(differ) & set(INPUTS)
+        else f" Keep the best of each with table.best(over=({', '.join(map(repr, differ))},))."
+    )
+    return [
+        f"{len(frame)} rows stand at {groups.ngroups} values of {', '.join(inputs)} and differ in "
+        f"{', '.join(differ)}; the law goes through their middle.{remedy}"
+    ]
+
+
+def _other_input(table: LossTable, inputs: Sequence[str], other: str) -> list[str]:
+    """A law of one of params and tokens, over rows in which the other varies too."""
+    if other not in table:
+        return []
+    low, high = float(table[other].min()), float(table[other].max())
+    if high <= VARIES * low:
+        return []
+    return [
+        f"{other} varies too, from {low:.4g} to {high:.4g}: this is the law along these runs, not at fixed {other}. "
+        f"For that, fit_curves(..., along={inputs[0]!r}, at={other!r})."
+    ]

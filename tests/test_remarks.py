@@ -1,0 +1,64 @@
+"""What a reader should know about the rows of a fit, although the fit itself is ok."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+import scalefit as sf
+from scalefit.remarks import scatter
+
+DESIGN = sf.grid(params=np.geomspace(1e8, 1e10, 5), tokens=np.geomspace(1e9, 1e11, 4))
+RUNS = sf.simulate(sf.HOFFMANN_2022, DESIGN, noise=0.005)
+
+
+def test_clean_runs_have_no_remark():
+    assert sf.fit(sf.Chinchilla, RUNS).remarks == ()
+    assert sf.fit(sf.PowerLaw, RUNS.where("tokens == 1e9"), inputs="params").remarks == ()
+
+
+def test_a_diverged_run_is_named_by_its_inputs():
+    frame = RUNS.to_frame()
+    frame.loc[7, "loss"] = 1e9
+    fit = sf.fit(sf.Chinchilla, sf.LossTable.from_frame(frame))
+    assert fit.ok
+    (remark,) = fit.remarks
+    row = frame.loc[7]
+    assert f"1 of 20 rows are over 10 times the scatter off, the worst at params {row.params:.4g}, tokens" in remark
+    assert "note  1 of 20 rows" in repr(fit)
+    assert fit.to_dict()["remarks"] == [remark]
+
+
+def test_a_sweep_that_was_not_reduced_is_named_with_the_remedy():
+    sweep = pd.concat([RUNS.to_frame().assign(lr=lr, seed=seed) for lr in (1e-3, 3e-3) for seed in (0, 1)])
+    fit = sf.fit(sf.Chinchilla, sf.LossTable.from_frame(sweep))
+    (remark,) = fit.remarks
+    assert "80 rows stand at 20 values of params, tokens and differ in lr" in remark
+    assert "table.best(over=('lr',))" in remark
+    assert sf.fit(sf.Chinchilla, fit.table.best(over=("lr", "seed"))).remarks == ()
+
+
+def test_replicates_that_differ_in_the_seed_alone_have_no_remark():
+    seeds = pd.concat([RUNS.to_frame().assign(seed=seed, data_seed=seed) for seed in (0, 1)])
+    assert sf.fit(sf.Chinchilla, sf.LossTable.from_frame(seeds)).remarks == ()
+
+
+def test_a_law_of_one_column_says_that_the_other_varies():
+    (remark,) = sf.fit(sf.PowerLaw, RUNS, inputs="params").remarks
+    assert "tokens varies too, from 1e+09 to 1e+11" in remark
+    assert "along='params', at='tokens'" in remark
+
+
+def test_a_law_of_flops_says_that_models_of_one_budget_differ():
+    frame = sf.grid(flops=[1e19, 1e20, 1e21], params=[1e8, 3e8, 1e9])
+    frame["tokens"] = frame.flops / (6 * frame.params)
+    runs = sf.simulate(sf.HOFFMANN_2022, frame)
+    (remark,) = sf.fit(sf.PowerLaw, runs, inputs="flops").remarks
+    assert "9 rows stand at 3 values of flops and differ in params, tokens" in remark
+
+
+def test_scatter_ignores_an_outlier():
+    errors = np.random.default_rng(0).standard_normal(2001)
+    assert abs(scatter(errors) - 1) < 0.05
+    errors[0] = 1e9
+    assert abs(scatter(errors) - 1) < 0.05
