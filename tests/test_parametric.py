@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin, clone
@@ -146,7 +149,9 @@ def test_a_collinear_design_says_so():
     loss = sf.HOFFMANN_2022(*X.T) * np.exp(0.01 * rng.standard_normal(30))
     assert Status.COLLINEAR in statuses(sf.Chinchilla, X, loss)
     X[:, 1] *= np.exp(rng.uniform(-0.1, 0.1, 30))
-    assert Status.COLLINEAR in statuses(sf.Chinchilla, X, sf.HOFFMANN_2022(*X.T))
+    assert Status.COLLINEAR in statuses(
+        sf.Chinchilla, X, sf.HOFFMANN_2022(*X.T) * np.exp(0.01 * rng.standard_normal(30))
+    )
     assert Status.COLLINEAR not in statuses(sf.Chinchilla, RUNS, SURFACE)
 
 
@@ -221,3 +226,140 @@ def test_unusable_rows_are_refused(X, y, says):
 def test_a_law_with_numbers_is_refused_where_a_class_is_wanted():
     with pytest.raises(TypeError, match="Law class"):
         LawRegressor(POWER).fit(X1, POWER(X1[:, 0]))
+
+
+@pytest.mark.parametrize(
+    "names", [c for n in range(1, 5) for c in itertools.combinations(["E", "A", "B", "alpha", "beta"], n)]
+)
+def test_any_parameters_can_be_fixed_at_the_truth(names):
+    truth = sf.HOFFMANN_2022.to_dict()
+    model = LawRegressor(sf.Chinchilla, fixed={name: truth[name] for name in names}).fit(RUNS, SURFACE)
+    # noiseless losses: rounding alone moves flat directions by 1e-9
+    assert model.law_.to_dict() == pytest.approx(truth, rel=1e-6)
+    assert model.status_ is Status.OK
+
+
+def test_what_determines_collinear_runs_is_not_blamed():
+    N = np.geomspace(1e7, 1e11, 20)
+    X = np.stack([N, 20 * N], axis=1)
+    assert statuses(sf.Chinchilla, X, sf.HOFFMANN_2022(*X.T), fixed={"A": 406.4, "alpha": 0.34}) == set()
+    rng = np.random.default_rng(0)
+    N = np.exp(rng.uniform(np.log(1e7), np.log(1e11), 200))
+    X = np.stack([N, 20 * N * np.exp(0.25 * rng.standard_normal(200))], axis=1)
+    assert np.corrcoef(np.log(X.T))[0, 1] ** 2 > 0.98
+    assert statuses(sf.Chinchilla, X, sf.HOFFMANN_2022(*X.T) * np.exp(0.001 * rng.standard_normal(200))) == set()
+
+
+def test_replicated_sizes_determine_what_is_left_free():
+    X = np.repeat([1e8, 1e9], 6)[:, None]
+    loss = sf.PowerLaw(E=0, A=40, alpha=0.15)(X[:, 0]) * np.exp(0.002 * np.random.default_rng(0).standard_normal(12))
+    assert statuses(sf.PowerLaw, X, loss, fixed={"E": 0.0}) == set()
+
+
+def test_a_constant_input_is_blamed_for_what_it_leaves_open_and_nothing_else():
+    one_size = RUNS.copy()
+    one_size[:, 1] = 1e10
+    model = LawRegressor(sf.Chinchilla).fit(one_size, sf.HOFFMANN_2022(*one_size.T))
+    assert model.status_ is Status.TOO_FEW_VALUES
+    assert Status.NO_DECREASE not in {status for status, _ in model.findings_}
+    assert statuses(sf.Chinchilla, one_size, sf.HOFFMANN_2022(*one_size.T), fixed={"E": 1.69, "beta": 0.28}) == set()
+
+
+@pytest.mark.parametrize(
+    ("law", "x", "loss"),
+    [
+        (
+            sf.PowerLaw,
+            np.array([1, 1.03, 1.06, 1.09, 1.12, 1.15, 1.18, 1.2]) * 1e22,
+            [2.5, 2.4, 2.3, 2.29, 2.3, 2.285, 2.29, 2.3],
+        ),
+        (sf.Exponential, np.linspace(1e12, 1.001e12, 8), 2 + np.exp(-np.linspace(0, 3, 8))),
+    ],
+)
+def test_an_amplitude_beyond_all_numbers_is_not_ok_and_stays_finite(law, x, loss):
+    model = LawRegressor(law).fit(x[:, None], loss)
+    assert np.isfinite(model.law_.A)
+    assert (Status.AMPLITUDE_OUT_OF_RANGE, "A") in model.findings_
+
+
+def test_a_steep_exponential_on_log_spaced_inputs_is_found():
+    x = np.geomspace(1e6, 1e9, 10)
+    model = LawRegressor(sf.Exponential).fit(x[:, None], 2 + 1.5 * np.exp(-1e-7 * x))
+    assert model.status_ is Status.OK
+    assert model.law_.alpha == pytest.approx(1e-7, rel=1e-7)
+
+
+@dataclass(frozen=True)
+class Saturating(sf.Law):
+    E: float
+    A: float
+    scale: float
+    objective = sf.Squared()
+    bounds = {"E": (0, 10), "A": (0, 100), "scale": (1e3, 1e12)}  # noqa: RUF012
+
+    def value(self, x):
+        return self.E + self.A / (1 + x / self.scale)
+
+
+@dataclass(frozen=True)
+class Redundant(sf.Law):
+    A: float
+    B: float
+    alpha: float
+    objective = sf.Squared()
+    bounds = {"A": (0.01, 1e4), "B": (0.01, 1e4), "alpha": (0.01, 1)}  # noqa: RUF012
+
+    def value(self, x):
+        return self.A * self.B * x**-self.alpha
+
+
+def test_a_law_of_ones_own_says_when_it_is_at_a_bound():
+    X = np.geomspace(1e9, 1e14, 12)[:, None]
+    assert statuses(Saturating, X, Saturating(2, 5, 1e14)(X[:, 0])) >= {Status.AT_BOUND}
+    assert statuses(Saturating, X, Saturating(2, 5, 1e11)(X[:, 0])) == set()
+
+
+def test_a_law_of_ones_own_says_when_parameters_trade_off():
+    assert Status.NOT_IDENTIFIED in statuses(Redundant, X1, Redundant(3, 5, 0.2)(X1[:, 0]))
+
+
+@pytest.mark.parametrize("objective", [sf.Absolute(), sf.Absolute("log"), sf.Huber(1e-6), sf.Huber("mad_of_residuals")])
+def test_narrow_objectives_converge_on_good_data(objective):
+    lost = 0
+    for seed in range(40):
+        x = np.geomspace(1e6, 1e9, 12)[:, None]
+        loss = POWER(x[:, 0]) * np.exp(0.01 * np.random.default_rng(seed).standard_normal(12))
+        lost += Status.NOT_CONVERGED in statuses(sf.PowerLaw, x, loss, objective=objective)
+    assert lost == 0
+    assert Status.NOT_CONVERGED not in statuses(sf.PowerLaw, X1, POWER(X1[:, 0]), objective=objective)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"objective": sf.Huber}, {"objective": "huber"}, {"fixed": ["E"]}, {"tied": "beta=alpha"},
+        {"fixed": {"alpha": ".25"}}, {"fixed": {"E": True}},
+    ],
+)  # fmt: skip
+def test_options_of_the_wrong_kind_are_refused_by_name(options):
+    with pytest.raises(TypeError, match=r"objective must|must be a dict|fixed at a number"):
+        LawRegressor(sf.PowerLaw, **options).fit(X1, POWER(X1[:, 0]))
+
+
+def test_a_floor_fixed_above_the_losses_is_refused_by_its_weighted_median():
+    loss = POWER(X1[:, 0])
+    with pytest.raises(ValueError, match="E is fixed at 9"):
+        LawRegressor(sf.PowerLaw, fixed={"E": 9.0}).fit(X1, loss)
+    heavy = np.where(loss > np.median(loss), 6, 1)
+    E = float(np.median(loss)) + 0.02
+    weighted = LawRegressor(sf.PowerLaw, fixed={"E": E}).fit(X1, loss, sample_weight=heavy)
+    assert weighted.status_ is not Status.OK
+
+
+def test_laws_that_no_grid_can_screen_are_refused():
+    @dataclass(frozen=True)
+    class Empty(sf.SeparableLaw):
+        E: float
+
+    with pytest.raises(TypeError, match="0 terms"):
+        LawRegressor(Empty).fit(X1, POWER(X1[:, 0]))

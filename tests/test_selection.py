@@ -168,7 +168,7 @@ def test_row_order_does_not_matter_to_best(random, mean):
 @given(st.lists(st.sampled_from([2.5, 3.0, 3.5]), min_size=12, max_size=12))
 def test_best_is_never_above_any_row_of_its_group(losses):
     frame = SWEEP.assign(loss=losses)
-    best = LossTable.from_frame(frame).best()
+    best = LossTable.from_frame(frame).best(("lr", "seed"))
     assert best.loss.tolist() == frame.groupby("params")["loss"].min().tolist()
     mean = LossTable.from_frame(frame).best(over="lr", mean="seed")
     assert (mean.loss >= best.loss).all()
@@ -193,7 +193,7 @@ def test_best_equals_a_loop_over_groups(data, average):
 
 
 def test_best_notes_what_it_did():
-    assert LossTable.from_frame(SWEEP).best().notes == (
+    assert LossTable.from_frame(SWEEP).best(("lr", "seed")).notes == (
         "best over lr, seed: 2 of 12 rows, 1 at the edge of what was tried",
     )
 
@@ -214,7 +214,7 @@ BAD_BEST = {
 
 @pytest.mark.parametrize(("frame", "options", "words"), BAD_BEST.values(), ids=BAD_BEST)
 def test_bad_best_is_refused(frame, options, words):
-    assert missing_words(refusal(LossTable.from_frame(frame).best, **options), *words) == []
+    assert missing_words(refusal(LossTable.from_frame(frame).best, **{"over": ("lr", "seed"), **options}), *words) == []
 
 
 # --- curves ---

@@ -20,7 +20,9 @@ def problem_of(logs, Y, W=None, *, log=False, delta, T=None, c=None):
 
 
 def exponent_bounds(logs):
-    return np.array(EXPONENT_RANGE)[None, :] / np.ptp(logs, axis=1)[:, None]
+    # 0.02 over the range of the inputs; 40 over the range of their smallest quarter
+    first = np.quantile(logs, 0.25, axis=1) - logs.min(axis=1)
+    return np.stack([EXPONENT_RANGE[0] / np.ptp(logs, axis=1), EXPONENT_RANGE[1] / first], axis=1)
 
 
 def gap(value, best, floor):

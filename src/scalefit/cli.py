@@ -159,7 +159,7 @@ def curves_command(
             rival = _rival(other, model, runs, fitted, {**slicing, "weights": weights})
         content = _json(_curves_content(fitted, runs, rival, other))
         if output is not None:
-            from .result import write_whole
+            from .writing import write_whole
 
             write_whole(output, content + "\n")
         if as_json:

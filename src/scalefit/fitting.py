@@ -86,7 +86,7 @@ def fit_curves(
     rtol : float
         Share of its smallest value of `at` that a slice spans at most.
     min_rows : int
-        Rows that a slice needs, at distinct values of `along` for at least as many as the law has free parameters.
+        Rows that a slice needs; at least as many as the law has free parameters. The rest is counted in `left_out`.
 
     Raises
     ------
@@ -107,11 +107,17 @@ def fit_curves(
         raise ValueError(
             f"{regressor.law.__name__} takes {regressor.law.n_inputs()} columns; curves need a law of one."
         )
+    min_rows = max(min_rows, len(regressor.free_parameters()))
     slices = table.curves(along=along, at=at, rtol=rtol, min_rows=min_rows)
-    fits = tuple(fit(regressor, part, inputs=along, weights=weights) for part in slices)
     values = np.array([float(np.exp(np.log(part[at]).mean())) for part in slices])
+    fits = []
+    for value, part in zip(values, slices, strict=True):
+        try:
+            fits.append(fit(regressor, part, inputs=along, weights=weights))
+        except ValueError as error:
+            raise ValueError(f"the slice at {at} {value:.6g} cannot be fitted: {error}") from error
     left_out = {f"rows in no slice of {min_rows} rows at one {at}": len(table) - sum(len(part) for part in slices)}
-    return Curves(along, at, values, fits, left_out)
+    return Curves(along, at, values, tuple(fits), left_out)
 
 
 def read_fit(path: str | os.PathLike[str], *, law: type[Law] | None = None) -> Fit:

@@ -33,7 +33,7 @@ class Law:
 
     Examples
     --------
-    A law of your own, here Hestness et al.'s (x / x0)^-a, as a function and as something to fit:
+    A law of your own, as a function and as something to fit:
 
     >>> @dataclass(frozen=True)
     ... class Saturating(Law):
@@ -135,8 +135,8 @@ class Term:
 class SeparableLaw(Law):
     """E + sum_k A_k exp(-alpha_k g_k(x)): a subclass lists its terms; value and global batched fit follow.
 
-    The offset is the field named E; every other field belongs to one term. Amplitudes and exponents are positive:
-    the loss falls in every column.
+    There are one to three terms. The offset is the field E; each other field belongs to one term. Amplitudes and
+    exponents are positive: the loss falls in every column.
 
     Examples
     --------

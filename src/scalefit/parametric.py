@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -12,14 +13,16 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .constraints import Constraints, constrain
-from .diagnosis import Finding, diagnose
+from .diagnosis import LARGEST_LOG, Finding, diagnose
 from .laws import Law, SeparableLaw
-from .objective import MAD_TO_SIGMA, Absolute, Huber, Objective, residuals, resolve, weighted_median
+from .objective import MAD_TO_SIGMA, Absolute, Huber, Objective, Squared, residuals, resolve, weighted_median
 from .solver import Optima, make_problem, solve, trf_multistart
 from .status import Status
 
 Floats = NDArray[np.float64]
 
+LARGEST_CONDITION = 1e8  # of the scaled Jacobian; beyond, parameters trade off without a trace in the loss
+MOST_TERMS = 3  # a grid over more exponents is too large
 STARTS = 40  # for laws that are not separable, as many as the paper takes
 
 
@@ -108,6 +111,11 @@ class LawRegressor(RegressorMixin, BaseEstimator):
             raise TypeError(f"law must be a Law class such as PowerLaw, not {self.law!r}.")
         if not self.law.parameters():
             raise TypeError(f"{self.law.__name__} has no parameters: choose a law such as PowerLaw, or write one.")
+        if not isinstance(self.objective, Huber | Squared | Absolute | None):
+            raise TypeError(f"objective must be such as Huber(1e-3) or Squared(), not {self.objective!r}.")
+        for name in ("fixed", "tied"):
+            if not isinstance(getattr(self, name), Mapping | None):
+                raise TypeError(f"{name} must be a dict such as {{'E': 0.0}}, not {getattr(self, name)!r}.")
         rows_in, losses = validate_data(self, X, y, dtype=float, y_numeric=True)
         return self._fit_checked(np.asarray(rows_in), np.asarray(losses, dtype=float), sample_weight)
 
@@ -136,6 +144,10 @@ class LawRegressor(RegressorMixin, BaseEstimator):
         X = validate_data(self, X, dtype=float, reset=False)
         return np.asarray(self.law_(*np.asarray(X).T), dtype=float)
 
+    def free_parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that a fit moves."""
+        return self._constraints()[1].free
+
     def _constraints(self) -> tuple[tuple[str, ...], Constraints]:
         """Names in the solver's order, and the affine map in its coordinates (log amplitudes)."""
         names, kinds = _names_and_kinds(self.law)
@@ -154,17 +166,17 @@ class LawRegressor(RegressorMixin, BaseEstimator):
         """Law, objective, findings and search of one fit with a resolved objective."""
         if not issubclass(self.law, SeparableLaw):
             return _fit_any(self.law, X, y, weights, objective, free)
-        _check_floor(self.fixed or {}, y)
+        _check_floor(self.fixed or {}, y, weights)
         optima = _solve_separable(self.law, X, y, weights, objective, free)
         values = optima.natural[:, 0].copy()
         K = len(self.law.terms)
-        values[1 : 1 + K] = np.exp(values[1 : 1 + K])
+        values[1 : 1 + K] = np.exp(np.clip(values[1 : 1 + K], -LARGEST_LOG, LARGEST_LOG))
         numbers = dict(zip(names, values.tolist(), strict=True))
         numbers |= {name: float(value) for name, value in (self.fixed or {}).items()}  # to the last bit
         for _ in self.tied or {}:  # chains of ties end after as many rounds
             numbers |= {follower: numbers[leader] for follower, leader in (self.tied or {}).items()}
         law = self.law(**numbers)
-        found = diagnose(self.law, free.free, optima, X, y, law(*X.T), input_names(self.law, X.shape[1]))
+        found = diagnose(self.law, free, optima, X, y, law(*X.T), input_names(self.law, X.shape[1]))
         search = {"method": "screen of exponents, then Newton", "basins": int(optima.basins[0])}
         return law, float(optima.objective[0]), found, search
 
@@ -206,11 +218,15 @@ def _names_and_kinds(law: type[Law]) -> tuple[tuple[str, ...], dict[str, str]]:
     names = ("E", *amplitudes, *exponents)
     if set(names) != set(law.parameters()) or len(set(names)) != len(names):
         raise TypeError(f"the fields of {law.__name__} must be E and one amplitude and exponent a term: {names}.")
+    if not 1 <= len(law.terms) <= MOST_TERMS:
+        raise TypeError(f"{law.__name__} has {len(law.terms)} terms; the global fit takes 1 to {MOST_TERMS}.")
     return names, {"E": "offset", **dict.fromkeys(amplitudes, "amplitude"), **dict.fromkeys(exponents, "exponent")}
 
 
 def _fixed_value(name: str, value: float, kind: str) -> float:
     """Value of a fixed parameter in the solver's coordinates."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must be fixed at a number, not {value!r}.")
     if not np.isfinite(value) or (kind == "offset" and value < 0) or (kind in ("amplitude", "exponent") and value <= 0):
         wanted = {"offset": "at least 0", "amplitude": "positive", "exponent": "positive"}.get(kind, "finite")
         raise ValueError(f"{name} is fixed at {value}, but must be {wanted} and finite.")
@@ -243,10 +259,11 @@ def _check_enough(X: Floats, constraints: Constraints, law: type[Law], *, total:
         raise ValueError(f"all {n} rows have the same inputs ({same}): no exponent shows. Add runs at other values.")
 
 
-def _check_floor(fixed: Mapping[str, float], y: Floats) -> None:
-    if fixed.get("E", 0.0) >= np.median(y):
+def _check_floor(fixed: Mapping[str, float], y: Floats, weights: Floats) -> None:
+    middle = weighted_median(y, weights)
+    if fixed.get("E", 0.0) >= middle:
         raise ValueError(
-            f"E is fixed at {fixed['E']:g}, but half of the losses are at most {np.median(y):g}, the smallest "
+            f"E is fixed at {fixed['E']:g}, but half of the losses are at most {middle:g}, the smallest "
             f"{y.min():g}. Fix it below them, or leave it free."
         )
 
@@ -280,9 +297,11 @@ def _fit_any(
     with np.errstate(all="ignore"):
         fit = trf_multistart(errors, starts, bounds=(low, high), delta=objective.delta, weights=weights)
     found: list[Finding] = [] if fit.converged else [(Status.NOT_CONVERGED, law.__name__)]
-    near = np.minimum(fit.parameters - low, high - fit.parameters) <= 1e-6 * (high - low)
-    tiny = (low > 0) & (fit.parameters > low * (1 + 1e-6))  # a small value far above a small bound is inside
-    found += [(Status.AT_BOUND, name) for name, at in zip(free.free, near & ~tiny, strict=True) if at]
+    at_low = fit.parameters - low <= 1e-6 * np.where(low > 0, low, high - low)
+    at_high = high - fit.parameters <= 1e-6 * (high - low)
+    found += [(Status.AT_BOUND, name) for name, at in zip(free.free, at_low | at_high, strict=True) if at]
+    if fit.condition > LARGEST_CONDITION:
+        found.append((Status.NOT_IDENTIFIED, ", ".join(free.free)))
     if len(np.unique(X, axis=0)) < len(free.free):
         found.append((Status.TOO_FEW_VALUES, ", ".join(input_names(law, X.shape[1]))))
     if len(y) == len(free.free):

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,11 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from .laws import Law, SeparableLaw
-from .objective import Objective, objective_to_dict
+from .objective import Objective, describe, objective_to_dict
 from .remarks import remarks, scatter, where_in
 from .status import Status
 from .table import LossTable
+from .writing import write_whole
 
 Floats = NDArray[np.float64]
 
@@ -52,11 +52,11 @@ class Fit:
     >>> fit
     ok    The fit is at the lowest optimum found, inside all bounds.
     E + A params^-alpha    6 rows
-      E      1.046622  nats per token
-      A      22.64484
-      alpha  0.1485908
+      E      1.04662  nats per token
+      A      22.6448
+      alpha  0.148591
     objective 0.000141547814, Huber(delta=0.2985) of raw residuals, sum over rows
-    residuals scatter 0.011 nats, largest -0.0095 at params 2.518e+09; mean squared error 4.71826e-05 nats^2
+    residuals scatter 0.011 nats, largest -0.0093 at params 2.518e+09; mean squared error 4.71826e-05 nats^2
     """
 
     model: Any
@@ -200,7 +200,7 @@ class Fit:
         for name, value in self.parameters.items():
             unit = "  nats per token" if name == "E" else ""
             how = "  fixed" if name in fixed else f"  tied to {tied[name]}" if name in tied else ""
-            lines.append(f"  {name:<{width}}  {value:.7g}{unit}{how}")
+            lines.append(f"  {name:<{width}}  {value:.6g}{unit}{how}")
         lines.append(f"objective {self.objective_value:.9g}, {describe(self.objective)}, sum over rows")
         lines.append(f"residuals {self.spread}; mean squared error {self.mse:.6g} nats^2")
         return "\n".join(lines)
@@ -224,40 +224,9 @@ class Fit:
         return " + ".join(["E", *terms])
 
 
-def describe(objective: Objective) -> str:
-    """Name of an objective with its zone and space.
-
-    Examples
-    --------
-    >>> from scalefit.objective import Huber
-    >>> describe(Huber(1e-3, "log"))
-    'Huber(delta=0.001) of log residuals'
-    """
-    name = type(objective).__name__
-    zone = f"(delta={objective.delta:.4g})" if name == "Huber" and not isinstance(objective.delta, str) else ""
-    return f"{name}{zone} of {objective.space} residuals"
-
-
 def _cell(value: Any) -> Any:
     """Cell as JSON has it: what is missing or infinite is null."""
     return None if pd.isna(value) is True or (isinstance(value, float) and not np.isfinite(value)) else value
-
-
-def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file whole or not at all."""
-    target = Path(path)
-    if target.exists() and not target.is_file():  # a device such as /dev/stdout: nothing to replace
-        partial = target
-    else:
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        if partial != target:
-            partial.replace(target)
-    except OSError as error:
-        if partial != target and target.parent.is_dir():
-            partial.unlink(missing_ok=True)
-        raise OSError(f"{target} could not be written ({error.strerror}). Choose another path.") from error
 
 
 @dataclass(frozen=True, repr=False, eq=False)

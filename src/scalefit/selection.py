@@ -131,6 +131,7 @@ def _range_words(frame: pd.DataFrame, words: str) -> str:
 def select_best(frame: pd.DataFrame, over: str | Sequence[str], by: str | Sequence[str], mean: str | None) -> Selection:
     """Winning row of each group, as `LossTable.best` says."""
     over, by = ((names,) if isinstance(names, str) else tuple(names) for names in (over, by))
+    by = tuple(name for name in by if name not in INPUTS)  # which make a group anyhow
     _check_best(frame, over, by, mean)
     group = _group_ids(frame, [*(name for name in INPUTS if name in frame), *by])
     setting = _group_ids(frame, [name for name in over if mean is not None or not _is_seed(name)])

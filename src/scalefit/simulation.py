@@ -45,7 +45,7 @@ def simulate(
     noise : float
         Standard deviation of the Gaussian noise of the log loss: about the relative error of a loss.
     outliers : float
-        Share of the rows, from 0 to 1, whose loss is too high by 10 noises or 10 %, whichever is more: runs that
+        Share of the rows, from 0 to 1, whose log loss is too high by 10 noises or 0.1, whichever is more: runs that
         diverged or were undertuned.
     seed : int
 

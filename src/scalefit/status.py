@@ -18,6 +18,11 @@ class Status(Enum):
         "There are too few distinct inputs to determine the parameters. Add runs at other values, or fix or tie "
         "parameters."
     )
+    AMPLITUDE_OUT_OF_RANGE = (
+        "The amplitude, which is the term at x = 1, is larger or smaller than a number can be: the inputs span too "
+        "narrow a range for so steep a term, and nothing predicted holds. Add runs over a wider range, or fix the "
+        "exponent."
+    )
     COLLINEAR = (
         "Two inputs move together, so their terms cannot be told apart; only the loss along that line is known. "
         "Add runs off the line (several model sizes at one budget), or fit the power law of one input."
@@ -25,6 +30,10 @@ class Status(Enum):
     NOT_CONVERGED = (
         "The solver did not reach an optimum. The data hardly determine this law: fix or tie a parameter, "
         "or use a wider delta."
+    )
+    NOT_IDENTIFIED = (
+        "Some parameters trade off against one another without changing the loss: their numbers are arbitrary. "
+        "Fix or tie one of them, or write the law with fewer."
     )
     NO_DECREASE = (
         "The loss does not fall with this input: the term vanishes and its exponent means nothing. "

@@ -97,7 +97,7 @@ def fit_screen(fit: Fit, name: str) -> Group:
         numbers.add_column(no_wrap=no_wrap, overflow="fold")
     for parameter, value in fit.parameters.items():
         unit = Text.assemble(_unit(fit, parameter), (_constraint(fit, parameter), "yellow"))
-        numbers.add_row(Text(parameter, "bold"), f"{value:.7g}", unit)
+        numbers.add_row(Text(parameter, "bold"), f"{value:.6g}", unit)
     return Group(
         status_line(fit.ok, fit.notes or (fit.status.value,)),
         *([_facts((" note   ", remark) for remark in fit.remarks)] if fit.remarks else []),
@@ -198,7 +198,7 @@ def _slices(curves: Curves, rival: pd.DataFrame | None) -> Table:
 
 def _how(fit: Fit, *, common_to_slices: bool = False) -> list[tuple[str, str]]:
     """Objective and protocol; of several slices, only what they share."""
-    from .result import describe
+    from .objective import describe
 
     protocol = fit.protocol
     rule = protocol["delta_rule"]

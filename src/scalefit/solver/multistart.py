@@ -26,6 +26,8 @@ class Multistart:
         Sum over rows.
     converged : bool
         Whether scipy says so for the best start.
+    condition : float
+        Condition number of the Jacobian at the optimum, its columns scaled to one length.
     reached : int
         Starts that ended within 1e-6 of the best objective.
     starts : int
@@ -34,6 +36,7 @@ class Multistart:
     parameters: Floats
     objective: float
     converged: bool
+    condition: float
     reached: int
     starts: int
 
@@ -95,7 +98,7 @@ def trf_multistart(
     if jac == "3-point" and delta > 0:
         best = (*_polish(residuals, best[0], best[1], bounds, delta, weights), best[2])
     close = sum(end[1] <= best[1] * (1 + 1e-6) + 1e-300 for end in ends)
-    return Multistart(best[0], best[1], best[2], close, len(starts))
+    return Multistart(best[0], best[1], best[2], _condition(residuals, best[0]), close, len(starts))
 
 
 def _descend(
@@ -156,6 +159,14 @@ def _polish(
             break
         at, value, smallest = after, min(changed, value), size
     return at, value
+
+
+def _condition(residuals: Callable[[Floats], Floats], at: Floats) -> float:
+    J = _central_differences(residuals, at)
+    length = np.linalg.norm(J, axis=0)
+    if not np.all(np.isfinite(J)) or np.any(length == 0):
+        return np.inf
+    return float(np.linalg.cond(J / length)) if len(J) >= J.shape[1] else np.inf
 
 
 def _central_differences(residuals: Callable[[Floats], Floats], at: Floats) -> Floats:

@@ -18,6 +18,7 @@ from .problem import Floats, Problem
 Bools = NDArray[np.bool_]
 
 GAIN_TOLERANCE = 1e-13  # relative gain that an undamped step must promise to be worth another iteration
+FLOOR_TOLERANCE = 1e-10  # the same of an objective that is nothing
 ROUNDING = 4e-16  # relative error of an objective, per square root of a row
 FIRST_DAMPING = 0.03  # smallest damping that is not none
 START_DAMPING = 0.3  # times the share of rows in the linear zone, where the Hessian sees no curvature
@@ -29,12 +30,11 @@ CHUNK = 250_000  # points per chunk of columns: temporaries stay in the cache
 
 @dataclass(frozen=True)
 class Solution:
-    """Optima of a batch: `free` (q, B), `objective` (B,), `converged` (B,), and the gain that is left (B,)."""
+    """Optima of a batch: `free` (q, B), `objective` (B,), `converged` (B,)."""
 
     free: Floats
     objective: Floats
     converged: Bools
-    gain: Floats
 
 
 def newton(problem: Problem, start: Floats, *, max_iterations: int = 200) -> Solution:
@@ -48,7 +48,6 @@ def newton(problem: Problem, start: Floats, *, max_iterations: int = 200) -> Sol
         free=np.concatenate([part.free for part in parts], axis=1),
         objective=np.concatenate([part.objective for part in parts]),
         converged=np.concatenate([part.converged for part in parts]),
-        gain=np.concatenate([part.gain for part in parts]),
     )
 
 
@@ -56,7 +55,7 @@ def _newton_chunk(problem: Problem, start: Floats, max_iterations: int) -> Solut
     """Newton on columns that fit the cache; finished columns leave the batch."""
     size = start.shape[1]
     best, best_f = start.copy(), np.full(size, np.inf)
-    converged, left = np.zeros(size, dtype=bool), np.full(size, np.inf)
+    converged = np.zeros(size, dtype=bool)
     alive, over = np.arange(size), np.zeros(size, dtype=bool)
     sums = Sums(problem)
     x, previous, f_previous = start.copy(), start.copy(), np.full(size, np.inf)
@@ -73,13 +72,12 @@ def _newton_chunk(problem: Problem, start: Floats, max_iterations: int) -> Solut
         stuck = ~accepted & (predicted <= 100 * (rounding - 1) * np.maximum(f, problem.floor))
         g, H = sums.derivatives(damping)
         d, promised, definite = box_step(H, g, problem.lower - x, problem.upper - x)
-        flat = accepted & definite & (promised <= GAIN_TOLERANCE * np.maximum(f, problem.floor))
+        flat = accepted & definite & (promised <= np.maximum(GAIN_TOLERANCE * f, FLOOR_TOLERANCE * problem.floor))
         stopped = (flat & (damping == 0)) | stuck
         over |= stopped | (damping > MAX_DAMPING)
         moves = accepted & definite & ~over
         previous, f_previous = np.where(accepted, x, previous), f
         best[:, alive], best_f[alive] = previous, f
-        left[alive] = np.where(accepted, promised, predicted)
         converged[alive] |= stopped
         # a column that was rejected, or whose model has no minimum, is seen again where it was, damped more
         x = np.where(moves, x + d, previous)
@@ -93,7 +91,7 @@ def _newton_chunk(problem: Problem, start: Floats, max_iterations: int) -> Solut
             x, previous, f_previous = x[:, keep], previous[:, keep], f_previous[keep]
             damping, predicted = damping[keep], predicted[keep]
             sums = Sums(problem)
-    return Solution(best, best_f, converged, left)
+    return Solution(best, best_f, converged)
 
 
 def _next_damping(damping: Floats, gained: Floats, predicted: Floats, accepted: Bools) -> Floats:

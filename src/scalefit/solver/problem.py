@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# alpha * ptp(g(x)): below, a power cannot be told from a logarithm; above, the term is over before the second point
+# alpha times the range of g(x): below the first, a power cannot be told from a logarithm; the second is for the range
+# of the smallest quarter of the rows, within which the term would be over
 EXPONENT_RANGE = (0.02, 40.0)
+SMALLEST = (0.25, 1e-4)  # that quarter, and the least share of the whole range that it counts as
 # a term this small against the losses, at every row, is gone
 AMPLITUDE_FLOOR = 1e-12
 AMPLITUDE_CEILING = 1e3
@@ -22,9 +24,9 @@ NOTHING = 1e-12
 class Problem:
     """B fits of E + sum_k exp(l_k - a_k u_k) that share their inputs, each column of an array one fit.
 
-    The coordinates: u_k is g_k(x) centred and divided by its range, so a_k = alpha_k ptp(g_k) has the same bounds in
-    any unit and l_k is the log amplitude at the centre of the data. The p = 1 + 2 K full parameters are (E, l_1..l_K,
-    a_1..a_K); the fit moves q <= p free ones, full = T free + c, within the box [lower, upper].
+    The coordinates: u_k is g_k(x) counted from the smallest run in units of the range, so a_k = alpha_k ptp(g_k) has
+    the same bounds in any unit and l_k is the log of the term at the smallest run. The p = 1 + 2 K full parameters
+    are (E, l_1..l_K, a_1..a_K); the fit moves q <= p free ones, full = T free + c, within the box [lower, upper].
     """
 
     U: Floats  # (K, n)
@@ -131,11 +133,10 @@ def make_problem(G: Floats, Y: Floats, W: Floats, *, log: bool, delta: float, T:
     used = W.max(axis=1) > 0
     low, high = G[:, used].min(axis=1), G[:, used].max(axis=1)
     span = np.where(high > low, high - low, 1.0)
-    centre = (low + high) / 2
-    # natural = N @ full: log A_k = l_k + alpha_k centre_k, alpha_k = a_k / span_k
+    # natural = N @ full: log A_k = l_k + alpha_k low_k, alpha_k = a_k / span_k
     natural = np.eye(1 + 2 * K)
     for k in range(K):
-        natural[1 + k, 1 + K + k] = centre[k] / span[k]
+        natural[1 + k, 1 + K + k] = low[k] / span[k]
         natural[1 + K + k, 1 + K + k] = 1 / span[k]
     to_full = np.linalg.inv(natural)
     # the free coordinates are the full coordinates of the free parameters: well scaled, whatever is fixed or tied
@@ -146,9 +147,11 @@ def make_problem(G: Floats, Y: Floats, W: Floats, *, log: bool, delta: float, T:
     inner_c = to_full @ c - inner_T @ (to_full @ c)[rows]
     # a free parameter keeps within the bounds of all that share its value
     alone = (T != 0) & (np.count_nonzero(inner_T, axis=1) == 1)[:, None]
-    lower, upper = _free_box(*_full_box(Y, W, high > low, size), inner_T, inner_c, alone)
+    reach = (np.quantile(G[:, used], SMALLEST[0], axis=1) - low) / span
+    ends = np.where(high > low, EXPONENT_RANGE[1] / np.maximum(reach, SMALLEST[1]), 1.0)
+    lower, upper = _free_box(*_full_box(Y, W, ends, size), inner_T, inner_c, alone)
     return Problem(
-        U=(G - centre[:, None]) / span[:, None],
+        U=(G - low[:, None]) / span[:, None],
         Y=Y,
         W=W,
         log=log,
@@ -173,17 +176,17 @@ def _constant_objective(Y: Floats, W: Floats, log: bool, delta: Floats) -> Float
     return np.asarray((W * huber(errors, delta)).sum(axis=0))
 
 
-def _full_box(Y: Floats, W: Floats, varies: NDArray[np.bool_], size: int) -> tuple[Floats, Floats]:
-    """(p, B) bounds of the full parameters."""
-    K = len(varies)
+def _full_box(Y: Floats, W: Floats, ends: Floats, size: int) -> tuple[Floats, Floats]:
+    """(p, B) bounds of the full parameters, with given upper ends of the exponents; 1 for a column that is constant."""
+    K = len(ends)
     middle = np.broadcast_to(weighted_medians(Y, W), (size,))
     lower, upper = np.zeros((1 + 2 * K, size)), np.zeros((1 + 2 * K, size))
     # a bound of E at the smallest loss would fight the robust objective: one low outlier would pull it down
     upper[0] = middle
-    lower[1 : 1 + K] = np.log(AMPLITUDE_FLOOR * middle) - EXPONENT_RANGE[1] / 2
+    lower[1 : 1 + K] = np.log(AMPLITUDE_FLOOR * middle)
     upper[1 : 1 + K] = np.log(AMPLITUDE_CEILING * middle)
-    lower[1 + K :] = np.where(varies, EXPONENT_RANGE[0], 1.0)[:, None]
-    upper[1 + K :] = np.where(varies, EXPONENT_RANGE[1], 1.0)[:, None]
+    lower[1 + K :] = np.where(ends > 1, EXPONENT_RANGE[0], 1.0)[:, None]
+    upper[1 + K :] = ends[:, None]
     return lower, upper
 
 

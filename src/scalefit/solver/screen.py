@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .newton import box_step
-from .problem import EXPONENT_RANGE, Floats, Problem, huber
+from .problem import Floats, Problem, huber
 
-POINTS = {0: 1, 1: 64, 2: 16, 3: 10}  # grid points of each free exponent, by their number
+POINTS = {0: 1, 1: 64, 2: 24, 3: 10}  # grid points of each free exponent, by their number
 INNER_STEPS = 6
 SETTLED = 1e-2  # relative change of an inner step that is enough for a start
 MINIMA = 8  # basins followed per fit
@@ -64,8 +64,8 @@ class Grid:
         K = problem.n_terms
         moves = np.flatnonzero(problem.free_rows > K)
         shape = (points or POINTS[len(moves)],) * len(moves)
-        axis = np.geomspace(*EXPONENT_RANGE, shape[0]) if shape else np.empty(0)
-        exponents = np.array(list(itertools.product(axis, repeat=len(moves)))).T.reshape(len(moves), -1)
+        axes = [np.geomspace(problem.lower[j, 0], problem.upper[j, 0], shape[0]) for j in moves]
+        exponents = np.array(list(itertools.product(*axes))).T.reshape(len(moves), int(np.prod(shape)))
         # with E and the log amplitudes at zero, full = T free + c leaves what the exponents and the constants give
         given = problem.T[:, moves] @ exponents + problem.c[:, None]
         terms = np.exp(
@@ -110,7 +110,7 @@ def solve_inner(problem: Problem, grid: Grid) -> tuple[Floats, Floats]:
     low, high = _linear_box(problem, grid)
     z, residual, weight, zone = np.zeros((J, G * size)), target, W, np.inf
     diagonal, total = np.arange(J), W.sum(axis=0)
-    for _ in range(INNER_STEPS):
+    for _ in range(INNER_STEPS if J else 0):
         weighted = basis * weight  # (J, n, G B)
         g = -np.einsum("jnm,nm->jm", weighted, residual)
         H = np.einsum("jnm,knm->jkm", weighted, basis)
@@ -150,7 +150,7 @@ def linear_profile(problem: Problem, start: Floats, grid: Grid) -> tuple[Floats,
         products = (basis[:, None, :] * basis[None, :, :]).reshape(J * J, -1) @ weights
         H = np.broadcast_to(products.reshape(J, J, -1), (J, J, size))
         g = np.broadcast_to(basis @ (weights * (offset - problem.Y)), (J, size))
-        d, _, _ = box_step(H, g, low[:, point], high[:, point])
+        d = box_step(H, g, low[:, point], high[:, point])[0] if J else z[:, point]
         constant = (weights * offset * (offset - 2 * problem.Y)).sum(axis=0) if offset.any() else 0.0
         z[:, point], values[point] = d, (d * (2 * g + (H * d).sum(axis=1))).sum(axis=0) + constant
     return z, values
@@ -162,7 +162,7 @@ def _linear_box(problem: Problem, grid: Grid) -> tuple[Floats, Floats]:
     bounds = []
     for bound in (problem.lower[grid.linear], problem.upper[grid.linear]):
         plain = np.where(grid.is_E[:, None], bound, np.exp(np.where(grid.is_E[:, None], 0.0, bound)))
-        bounds.append(np.broadcast_to(plain[:, None, :], shape).reshape(shape[0], -1))
+        bounds.append(np.broadcast_to(plain[:, None, :], shape).reshape(shape[0], shape[1] * shape[2]))
     return bounds[0], bounds[1]
 
 

@@ -1,0 +1,23 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_whole(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file whole or not at all."""
+    target = Path(path)
+    if target.exists() and not target.is_file():  # a device such as /dev/stdout: nothing to replace
+        partial = target
+    else:
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        if partial != target:
+            partial.replace(target)
+    except OSError as error:
+        if partial != target and target.parent.is_dir():
+            partial.unlink(missing_ok=True)
+        raise OSError(f"{target} could not be written ({error.strerror}). Choose another path.") from error
