@@ -162,7 +162,7 @@ def _parts(solution: Solution) -> tuple[Floats, Floats, Bools]:
 
 def _other_basins(problem: Problem, warm: Floats, found: Floats) -> tuple[NDArray[np.intp], Floats, Floats, Bools]:
     """Fits whose linear profile has a minimum away from the one found, with the optimum there."""
-    grid = Grid.of(problem, points=32)
+    grid = Grid.of(problem, points=20)
     linear, values = linear_profile(problem, warm, grid)
     fit, point = np.nonzero(local_minima(values, grid.shape).T)
     starts = grid.free(problem, linear, point, fit)
