@@ -173,3 +173,14 @@ def test_pictures_leave_pyplot_alone_and_matplotlib_is_loaded_late():
     source = Path(sf.__file__).resolve().parents[1]
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=source)
     assert result.returncode == 0, result.stderr
+
+
+def test_residuals_of_a_law_of_two_columns_lie_over_the_predicted_loss():
+    runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e8, 3e8, 1e9], tokens=[1e9, 1e10, 1e11]), noise=0.01)
+    fit = sf.fit(sf.Chinchilla, runs)
+    ax = sf.plot_residuals(fit, held_out=runs.to_frame().iloc[:2])
+    points, held_out = ax.lines[1:]
+    np.testing.assert_array_equal(points.get_xdata(), fit.predicted)
+    np.testing.assert_array_equal(points.get_ydata(), fit.residuals)
+    np.testing.assert_array_equal(held_out.get_ydata(), fit.residuals[:2])
+    assert "predicted loss" in ax.get_xlabel()

@@ -68,7 +68,12 @@ Flops = Annotated[
 ]
 Where = Annotated[
     list[str] | None,
-    option("Table", "Rows to keep: 'kept', 'flops >= 1e20'. Repeatable.", "--where", metavar="CONDITION"),
+    option(
+        "Table",
+        "Rows of the checked table to keep: 'kept', 'not kept', 'flops >= 1e20'. Repeatable: all hold.",
+        "--where",
+        metavar="CONDITION",
+    ),
 ]
 Best = Annotated[
     list[str] | None,

@@ -91,7 +91,9 @@ def plot_residuals(
     labels: Sequence[str] | None = None,
     held_out: pd.DataFrame | None = None,
 ) -> Axes:
-    """Draw how far the runs lie from one or more laws of one column: measured minus predicted loss.
+    """Draw how far the runs lie from one or more laws: measured minus predicted loss.
+
+    Laws of one column are drawn over it, others over the loss that they predict.
 
     Parameters
     ----------
@@ -113,6 +115,9 @@ def plot_residuals(
     >>> sf.plot_residuals(sf.fit(sf.PowerLaw, sf.load("pythia"), inputs="params")).get_ylabel()
     'measured $-$ predicted (nats)'
     """
+    several = (fits,) if isinstance(fits, Fit) else tuple(fits)
+    if several and all(len(fit.inputs) > 1 for fit in several):
+        return _residuals_over_prediction(several, _axes(ax), _names(several, labels), held_out)
     fits, column = _one_column(fits)
     ax = _axes(ax)
     ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
@@ -127,6 +132,23 @@ def plot_residuals(
             ax.plot(path[1:], heights[1:], "o", color=colour, markersize=5, markerfacecolor="white")
     _tidy(ax, column, "measured $-$ predicted (nats)")
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0))  # residuals leave no corner free
+    return ax
+
+
+def _residuals_over_prediction(
+    fits: Sequence[Fit], ax: Axes, names: Sequence[str], held_out: pd.DataFrame | None
+) -> Axes:
+    ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
+    for fit, name, colour in zip(fits, names, _colours(len(fits)), strict=True):
+        ax.plot(fit.predicted, fit.residuals, "o", color=colour, markersize=3.5, alpha=0.8, label=name)
+        if held_out is not None:
+            predicted = fit(*(held_out[column] for column in fit.inputs))
+            ax.plot(predicted, held_out["loss"] - predicted, "o", color=colour, markersize=5, markerfacecolor="white")
+    ax.set_xlabel("predicted loss (nats per token)")
+    ax.set_ylabel("measured $-$ predicted (nats)")
+    ax.spines[["top", "right"]].set_visible(False)
+    if len(fits) > 1:
+        ax.legend(frameon=False, fontsize="small")
     return ax
 
 
