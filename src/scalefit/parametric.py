@@ -16,12 +16,17 @@ from .constraints import Constraints, constrain
 from .diagnosis import LARGEST_LOG, Finding, diagnose
 from .laws import Law, SeparableLaw
 from .objective import MAD_TO_SIGMA, Absolute, Huber, Objective, Squared, residuals, resolve, weighted_median
-from .solver import Optima, make_problem, solve, trf_multistart
+from .solver import EXPONENT_RANGE, Optima, make_problem, solve, trf_multistart
 from .status import Status
 
 Floats = NDArray[np.float64]
 
 LARGEST_CONDITION = 1e8  # of the scaled Jacobian; beyond, parameters trade off without a trace in the loss
+BOUNDS = (
+    "0 <= E <= median loss; {:g} <= exponent x range of g; exponent x range of its smallest quarter <= {:g}".format(
+        *EXPONENT_RANGE
+    )
+)
 MOST_TERMS = 3  # a grid over more exponents is too large
 STARTS = 40  # for laws that are not separable, as many as the paper takes
 
@@ -177,7 +182,7 @@ class LawRegressor(RegressorMixin, BaseEstimator):
             numbers |= {follower: numbers[leader] for follower, leader in (self.tied or {}).items()}
         law = self.law(**numbers)
         found = diagnose(self.law, free, optima, X, y, law(*X.T), input_names(self.law, X.shape[1]))
-        search = {"method": "screen of exponents, then Newton", "basins": int(optima.basins[0])}
+        search = {"method": "screen of exponents, then Newton", "basins": int(optima.basins[0]), "bounds": BOUNDS}
         return law, float(optima.objective[0]), found, search
 
 

@@ -214,12 +214,14 @@ def _how(fit: Fit, *, common_to_slices: bool = False) -> list[tuple[str, str]]:
             ("mse", f"{fit.mse:.6g} nats^2, mean squared error of the loss"),
         ]
     search = dict(protocol["search"])
+    bounds = search.pop("bounds", None)
     found = [str(search.pop("method")), *(f"{key.replace('_', ' ')} {value}" for key, value in search.items())]
     return [
         *objective,
         *([("delta", f"by the rule {rule}")] if by_rule else []),
         *([("weights", f"column {fit.weights}, as frequencies")] if fit.weights else []),
         ("search", found[0] if common_to_slices else ", ".join(found)),
+        *([("bounds", bounds)] if bounds else []),
     ]
 
 
