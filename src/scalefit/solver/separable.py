@@ -71,8 +71,8 @@ def refit(problem: Problem, start: Floats) -> Optima:
     -----
     Every fit is polished from the start. With one exponent, a linear screen then looks for other basins in every fit.
     A sample of the fits is solved globally too; if any ends lower, all are. So are those that did not converge.
-    With two exponents, few rows and a narrow zone, up to a few fits in a thousand can stay in a basin that is higher
-    by 1e-4 to 1e-3 of their objective; `solve` has no such gap and takes ten times as long.
+    With two exponents, few rows and a narrow zone a few fits can stay in a basin that is higher; how many is measured
+    in docs/benchmarks.md. `solve` has no such gap and takes ten times as long.
     """
     warm = problem.from_natural(start[:, None])[:, :1]
     solution = _polish(problem, np.clip(np.repeat(warm, problem.size, axis=1), problem.lower, problem.upper))
