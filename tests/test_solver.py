@@ -7,6 +7,7 @@ import pytest
 
 from oracle import objective, oracle
 from scalefit.solver import EXPONENT_RANGE, make_problem, power_law_starts, refit, solve, trf_multistart
+from scalefit.solver.newton import newton
 
 CONTRACT = 1e-9
 
@@ -149,18 +150,23 @@ def test_refits_of_a_surface_equal_global_fits(scheme):
 
 
 def test_refits_find_the_other_basin_that_a_warm_start_misses():
-    # noise so large that many refits have their optimum far from the base fit's
-    rng = np.random.default_rng(1)
-    x = np.geomspace(1e6, 1e9, 12)
-    y = (1.7 + 3 * (x / 1e6) ** -0.1) * np.exp(0.05 * rng.standard_normal(12))
-    base = solve(problem_of(np.log(x)[None], y[:, None], delta=0.2))
-    Y = y[:, None] * np.exp(0.05 * rng.standard_normal((12, 300)))
-    problem = problem_of(np.log(x)[None], Y, delta=0.2)
-    warm, cold = refit(problem, base.natural[:, 0]), solve(problem)
-    moved = np.abs(np.log(cold.natural[2] / base.natural[2, 0])) > 1
-    assert moved.sum() > 30
-    gaps = warm.objective / cold.objective - 1
-    assert np.sum(gaps > CONTRACT) <= 3  # one in a hundred of what no interval should be made of
+    # heavy noise and a weak exponent: resampled tables have their optimum far from the base fit's
+    local, left = 0, 0
+    for seed in (5, 9):
+        rng = np.random.default_rng(seed)
+        x = np.geomspace(1e6, 1e9, 12)
+        logs = np.log(x)[None]
+        y = (1.7 + 3 * (x / 1e6) ** -0.1) * np.exp(0.08 * rng.standard_t(3, 12))
+        base = solve(problem_of(logs, y[:, None], delta=0.2))
+        W = rng.multinomial(12, np.ones(12) / 12, 200).T.astype(float)
+        problem = problem_of(logs, y[:, None], W, delta=0.2)
+        start = np.repeat(problem.from_natural(base.natural)[:, :1], 200, axis=1)
+        cold = solve(problem).objective
+        floor = CONTRACT * np.maximum(cold, problem.floor)
+        local += np.sum(newton(problem, np.clip(start, problem.lower, problem.upper)).objective - cold > floor)
+        left += np.sum(refit(problem, base.natural[:, 0]).objective - cold > floor)
+    assert local > 10
+    assert left <= 1  # what a sample of 33 cannot see
 
 
 def test_the_absolute_error_is_solved_to_one_in_a_million():
@@ -221,14 +227,3 @@ def test_objective_of_the_optimum_is_that_of_its_parameters():
     assert optima.objective[0] == pytest.approx(
         objective(y - E - np.exp(log_A) * x**-alpha, np.ones(12), 0.01), rel=1e-9
     )
-
-
-def test_a_coarse_grid_does_not_hide_the_lower_basin():
-    # a table on which a grid of 16 x 16 exponents ended 2.3e-4 above the optimum, found by an L-BFGS search
-    rng = np.random.default_rng(429)
-    n = int(rng.integers(12, 40))
-    logs = rng.uniform(np.log([1e7, 1e9]), np.log([1e10, 1e11]), (n, 2)).T
-    y = 1.69 + 406.4 * np.exp(-0.34 * logs[0]) + 410.7 * np.exp(-0.28 * logs[1])
-    y = y * np.exp(10 ** rng.uniform(-3, -1.5) * rng.standard_normal(n))
-    y[rng.integers(n)] *= 1.3
-    assert solve(problem_of(logs, y[:, None], log=True, delta=1e-3)).objective[0] <= 1.3513366e-4
