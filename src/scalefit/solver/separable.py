@@ -71,8 +71,8 @@ def refit(problem: Problem, start: Floats) -> Optima:
     -----
     Every fit is polished from the start. With one exponent, a linear screen then looks for other basins in every fit.
     A sample of the fits is solved globally too; if any ends lower, all are. So are those that did not converge.
-    With two exponents, few rows and a narrow zone a few fits can stay in a basin that is higher; how many is measured
-    in docs/benchmarks.md. `solve` has no such gap and takes ten times as long.
+    A sample cannot see what is rare: on few and noisy rows some fits can stay in a basin higher than the one that
+    `solve`, which is slower, finds. docs/benchmarks.md counts them for two exponents.
     """
     warm = problem.from_natural(start[:, None])[:, :1]
     solution = _polish(problem, np.clip(np.repeat(warm, problem.size, axis=1), problem.lower, problem.upper))
