@@ -258,6 +258,11 @@ class Chinchilla(SeparableLaw):
     terms: ClassVar = (Term("A", "alpha", column=0), Term("B", "beta", column=1))
 
 
+def input_names(law: type[Law], n_columns: int) -> tuple[str, ...]:
+    """Names of the columns that a law takes; "x" where it leaves the choice."""
+    return law.inputs or ("x",) * n_columns
+
+
 #: Hoffmann et al. 2022, arXiv:2203.15556, as printed (two digits of the exponents).
 HOFFMANN_2022 = Chinchilla(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from numbers import Real
 from typing import Any, Self
 
@@ -14,21 +15,22 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .constraints import Constraints, constrain
 from .diagnosis import LARGEST_LOG, Finding, diagnose
-from .laws import Law, SeparableLaw
+from .general import fit_any
+from .laws import Law, SeparableLaw, input_names
 from .objective import MAD_TO_SIGMA, Absolute, Huber, Objective, Squared, residuals, resolve, weighted_median
-from .solver import EXPONENT_RANGE, Optima, make_problem, solve, trf_multistart
+from .refitting import LawRefits, as_tables
+from .replicates import Refits, loop
+from .solver import EXPONENT_RANGE, Optima, make_problem, solve
 from .status import Status
 
 Floats = NDArray[np.float64]
 
-LARGEST_CONDITION = 1e8  # of the scaled Jacobian; beyond, parameters trade off without a trace in the loss
 BOUNDS = (
     "0 <= E <= median loss; {:g} <= exponent x range of g; exponent x range of its smallest quarter <= {:g}".format(
         *EXPONENT_RANGE
     )
 )
 MOST_TERMS = 3  # a grid over more exponents is too large
-STARTS = 40  # for laws that are not separable, as many as the paper takes
 
 
 class LawRegressor(RegressorMixin, BaseEstimator):
@@ -170,20 +172,69 @@ class LawRegressor(RegressorMixin, BaseEstimator):
     ) -> tuple[Law, float, list[Finding], dict[str, Any]]:
         """Law, objective, findings and search of one fit with a resolved objective."""
         if not issubclass(self.law, SeparableLaw):
-            return _fit_any(self.law, X, y, weights, objective, free)
+            return fit_any(self.law, X, y, weights, objective, free)
         _check_floor(self.fixed or {}, y, weights)
         optima = _solve_separable(self.law, X, y, weights, objective, free)
-        values = optima.natural[:, 0].copy()
-        K = len(self.law.terms)
-        values[1 : 1 + K] = np.exp(np.clip(values[1 : 1 + K], -LARGEST_LOG, LARGEST_LOG))
-        numbers = dict(zip(names, values.tolist(), strict=True))
-        numbers |= {name: float(value) for name, value in (self.fixed or {}).items()}  # to the last bit
-        for _ in self.tied or {}:  # chains of ties end after as many rounds
-            numbers |= {follower: numbers[leader] for follower, leader in (self.tied or {}).items()}
-        law = self.law(**numbers)
+        law = self._law(names, optima.natural[:, 0])
         found = diagnose(self.law, free, optima, X, y, law(*X.T), input_names(self.law, X.shape[1]))
         search = {"method": "screen of exponents, then Newton", "basins": int(optima.basins[0]), "bounds": BOUNDS}
         return law, float(optima.objective[0]), found, search
+
+    def _law(self, names: tuple[str, ...], natural: Floats) -> Law:
+        """Law of (p,) parameters in the solver's coordinates."""
+        assert issubclass(self.law, SeparableLaw)
+        values, K = natural.copy(), len(self.law.terms)
+        values[1 : 1 + K] = np.exp(np.clip(values[1 : 1 + K], -LARGEST_LOG, LARGEST_LOG))
+        numbers = dict(zip(names, values.tolist(), strict=True))
+        numbers |= {name: float(value) for name, value in (self.fixed or {}).items()}  # to the last bit
+        return self.law(**self._tie(numbers))
+
+    def _tie(self, numbers: dict[str, float]) -> dict[str, float]:
+        """Numbers in which every tied parameter has the value of the one that it follows."""
+        for _ in self.tied or {}:  # chains of ties end after as many rounds
+            numbers = numbers | {follower: numbers[leader] for follower, leader in (self.tied or {}).items()}
+        return numbers
+
+    def refits(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> Refits:
+        """Refit to B tables that share their inputs, each to its global optimum, with delta as it was resolved.
+
+        Parameters
+        ----------
+        X : (n, k) array
+            Input columns in raw units.
+        Y : (B, n) or (1, n) array, nats per token
+            Losses of each table, or of all.
+        sample_weight : (B, n) or (1, n) array, optional
+            Frequencies.
+
+        Returns
+        -------
+        Refits
+            A lazy sequence of B fitted regressors. A table that `fit` would refuse counts as failed.
+
+        Notes
+        -----
+        A separable law is refitted as one batch that starts from this solution; any other one by one, as by `fit`.
+        """
+        check_is_fitted(self)
+        X = np.asarray(validate_data(self, X, dtype=float, reset=False))
+        Y, W = as_tables(Y, sample_weight, len(X))
+        if not issubclass(self.law, SeparableLaw):
+            return loop(self, X, Y, W)
+        names, constraints = self._constraints()
+        numbers = partial(self._law, names)
+        return LawRefits(self, names, constraints, numbers, input_names(self.law, X.shape[1]), X, Y, W)
+
+    def jacobian(self, X: ArrayLike) -> Floats:
+        """(n, q) derivatives of the predicted loss at X, (n, k), by the free parameters, by central differences."""
+        check_is_fitted(self)
+        columns = np.asarray(validate_data(self, X, dtype=float, reset=False)).T
+        numbers, derivatives = self.law_.to_dict(), []
+        for name in self.free_:
+            step = 1e-6 * max(abs(numbers[name]), 1e-6)
+            sides = [self.law(**self._tie({**numbers, name: numbers[name] + move})) for move in (step, -step)]
+            derivatives.append((sides[0](*columns) - sides[1](*columns)) / (2 * step))
+        return np.stack(derivatives, axis=1)
 
 
 def _weights(sample_weight: ArrayLike | None, n: int) -> Floats:
@@ -208,11 +259,6 @@ def _spread(errors: Floats, weights: Floats) -> float:
     mean = float(np.average(errors, weights=weights))
     # such a fit goes through as many rows as it has parameters: of few rows that may be half
     return max(spread if spread > 0.01 * mean else 1.2533 * mean, 1e-12)
-
-
-def input_names(law: type[Law], n_columns: int) -> tuple[str, ...]:
-    """Names of the columns that a law takes; "x" where it leaves the choice."""
-    return law.inputs or ("x",) * n_columns
 
 
 def _names_and_kinds(law: type[Law]) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -282,41 +328,3 @@ def _solve_separable(
         G, y[:, None], weights[:, None], log=objective.space == "log", delta=objective.delta, T=free.T, c=free.c
     )
     return solve(problem)
-
-
-def _fit_any(
-    law: type[Law], X: Floats, y: Floats, weights: Floats, objective: Objective, free: Constraints
-) -> tuple[Law, float, list[Finding], dict[str, Any]]:
-    """Fit a law of any form from starts between its bounds."""
-    bounds = np.array([_bounds(law, name) for name in free.free])
-    low, high = bounds.T
-    rng = np.random.default_rng(0)
-    share = rng.uniform(size=(STARTS, len(low)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        starts = np.where(low > 0, np.exp(np.log(low) + share * np.log(high / low)), low + share * (high - low))
-
-    def errors(at: Floats) -> Floats:
-        return residuals(objective, y, law(*(free.T @ at + free.c).tolist())(*X.T))
-
-    assert not isinstance(objective.delta, str)
-    with np.errstate(all="ignore"):
-        fit = trf_multistart(errors, starts, bounds=(low, high), delta=objective.delta, weights=weights)
-    found: list[Finding] = [] if fit.converged else [(Status.NOT_CONVERGED, law.__name__)]
-    at_low = fit.parameters - low <= 1e-6 * np.where(low > 0, low, high - low)
-    at_high = high - fit.parameters <= 1e-6 * (high - low)
-    found += [(Status.AT_BOUND, name) for name, at in zip(free.free, at_low | at_high, strict=True) if at]
-    if fit.condition > LARGEST_CONDITION:
-        found.append((Status.NOT_IDENTIFIED, ", ".join(free.free)))
-    if len(np.unique(X, axis=0)) < len(free.free):
-        found.append((Status.TOO_FEW_VALUES, ", ".join(input_names(law, X.shape[1]))))
-    if len(y) == len(free.free):
-        found.append((Status.NO_SPARE_ROWS, f"{len(y)} rows"))
-    search = {"method": "trust region from many starts", "starts": fit.starts, "starts_at_optimum": fit.reached}
-    return law(*(free.T @ fit.parameters + free.c).tolist()), fit.objective, found, search
-
-
-def _bounds(law: type[Law], name: str) -> tuple[float, float]:
-    low, high = law.bounds.get(name, (np.nan, np.nan))
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise TypeError(f"{law.__name__}.bounds needs a finite (low, high) for {name}: starts are drawn between them.")
-    return float(low), float(high)

@@ -230,6 +230,24 @@ def _ends(held: Array, rtol: float) -> list[int]:
     return ends[1:-1]
 
 
+def group_labels(values: NDArray[Any], rtol: float) -> NDArray[np.intp]:
+    """(n,) number of the group of each value, in sorted order: equal ones, of positive floats those within a share rtol.
+
+    Examples
+    --------
+    >>> group_labels(np.array([2.0, 1.0, 1.0001]), 1e-3).tolist()
+    [1, 0, 0]
+    """
+    if values.dtype.kind != "f" or np.any(values <= 0):
+        keys = values.astype(str) if values.dtype.kind == "O" else values
+        return np.asarray(pd.factorize(keys, sort=True)[0], dtype=np.intp)
+    order = np.argsort(values, kind="stable")
+    labels = np.zeros(len(values), dtype=np.intp)
+    for number, rows in enumerate(np.split(order, _ends(values[order], rtol))):
+        labels[rows] = number
+    return labels
+
+
 def _curve_columns(frame: pd.DataFrame, along: str, at: str, rtol: float, min_rows: int) -> tuple[Array, Array]:
     if along == at:
         raise ValueError(f"along and at are both {at!r}: a slice that holds it constant cannot vary along it.")

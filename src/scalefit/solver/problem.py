@@ -147,9 +147,7 @@ def make_problem(G: Floats, Y: Floats, W: Floats, *, log: bool, delta: float, T:
     inner_c = to_full @ c - inner_T @ (to_full @ c)[rows]
     # a free parameter keeps within the bounds of all that share its value
     alone = (T != 0) & (np.count_nonzero(inner_T, axis=1) == 1)[:, None]
-    reach = (np.quantile(G[:, used], SMALLEST[0], axis=1) - low) / span
-    ends = np.where(high > low, EXPONENT_RANGE[1] / np.maximum(reach, SMALLEST[1]), 1.0)
-    lower, upper = _free_box(*_full_box(Y, W, ends, size), inner_T, inner_c, alone)
+    lower, upper = _free_box(*_full_box(Y, W, *_exponent_ends(G, W, span), size), inner_T, inner_c, alone)
     return Problem(
         U=(G - low[:, None]) / span[:, None],
         Y=Y,
@@ -176,17 +174,36 @@ def _constant_objective(Y: Floats, W: Floats, log: bool, delta: Floats) -> Float
     return np.asarray((W * huber(errors, delta)).sum(axis=0))
 
 
-def _full_box(Y: Floats, W: Floats, ends: Floats, size: int) -> tuple[Floats, Floats]:
-    """(p, B) bounds of the full parameters, with given upper ends of the exponents; 1 for a column that is constant."""
-    K = len(ends)
+def _exponent_ends(G: Floats, W: Floats, span: Floats) -> tuple[Floats, Floats]:
+    """(K, B) or (K, 1) bounds of the exponents in units of the shared ranges, by the rows that each fit uses."""
+    lower, upper = np.ones((len(G), W.shape[1])), np.ones((len(G), W.shape[1]))
+    for k, g in enumerate(G):
+        order = np.argsort(g, kind="stable")
+        used = W[order] > 0
+        rank = np.cumsum(used, axis=0)  # of the used rows, from 1
+        at = SMALLEST[0] * (rank[-1] - 1)
+        first, last, below, above = (
+            g[order][np.argmax(rank >= wanted, axis=0)]
+            for wanted in (1, rank[-1], np.floor(at) + 1, np.minimum(np.floor(at) + 2, rank[-1]))
+        )
+        own = np.where(last > first, last - first, 1.0)
+        reach = (below + (at % 1) * (above - below) - first) / own
+        ends = EXPONENT_RANGE[1] / np.maximum(reach, SMALLEST[1])
+        lower[k] = np.where(last > first, EXPONENT_RANGE[0] * span[k] / own, 1.0)
+        upper[k] = np.where(last > first, ends * span[k] / own, 1.0)
+    return lower, upper
+
+
+def _full_box(Y: Floats, W: Floats, low: Floats, high: Floats, size: int) -> tuple[Floats, Floats]:
+    """(p, B) bounds of the full parameters, with given ends of the exponents."""
+    K = len(low)
     middle = np.broadcast_to(weighted_medians(Y, W), (size,))
     lower, upper = np.zeros((1 + 2 * K, size)), np.zeros((1 + 2 * K, size))
     # a bound of E at the smallest loss would fight the robust objective: one low outlier would pull it down
     upper[0] = middle
     lower[1 : 1 + K] = np.log(AMPLITUDE_FLOOR * middle)
     upper[1 : 1 + K] = np.log(AMPLITUDE_CEILING * middle)
-    lower[1 + K :] = np.where(ends > 1, EXPONENT_RANGE[0], 1.0)[:, None]
-    upper[1 + K :] = ends[:, None]
+    lower[1 + K :], upper[1 + K :] = low, high
     return lower, upper
 
 

@@ -64,7 +64,7 @@ class Grid:
         K = problem.n_terms
         moves = np.flatnonzero(problem.free_rows > K)
         shape = (points or POINTS[len(moves)],) * len(moves)
-        axes = [np.geomspace(problem.lower[j, 0], problem.upper[j, 0], shape[0]) for j in moves]
+        axes = [np.geomspace(problem.lower[j].min(), problem.upper[j].max(), shape[0]) for j in moves]
         exponents = np.array(list(itertools.product(*axes))).T.reshape(len(moves), int(np.prod(shape)))
         # with E and the log amplitudes at zero, full = T free + c leaves what the exponents and the constants give
         given = problem.T[:, moves] @ exponents + problem.c[:, None]

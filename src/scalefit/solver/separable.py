@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from .newton import Solution, newton
 from .problem import Floats, Problem
-from .screen import Grid, linear_profile, local_minima, screen
+from .screen import screen
 
 Bools = NDArray[np.bool_]
 
 SAME = 1e-9  # relative difference of objectives that is none: the contract of the solver
 ABSOLUTE_ZONES = 10.0 ** -np.arange(0.5, 9.0)  # delta / mean residual: the absolute error as the limit of Huber's
-AUDIT = {0: 400, 1: 400, 2: 1500, 3: 1500}  # rows of refits that are solved globally too, to see if that is needed
 SPRINT = 20  # iterations in which a start from the screen should converge
 SETTLED = 1e-7  # relative change of the absolute error over the last zone at which it is solved: its contract is 1e-6
 GONE = 1e-9  # a term that moves the loss by less than this share is not there
@@ -55,59 +54,23 @@ class Optima:
 
 def solve(problem: Problem) -> Optima:
     """Global optimum of every fit of a batch, each from its own screen."""
-    free, objective, converged, basins = _solve(problem)
-    return _optima(problem, free, objective, converged, basins)
+    free, objective, converged, basins = global_optima(problem)
+    return as_optima(problem, free, objective, converged, basins)
 
 
-def refit(problem: Problem, start: Floats) -> Optima:
-    """Optima of fits that resemble one another, such as a bootstrap's, from one warm start.
-
-    Parameters
-    ----------
-    start : (p,) array
-        Natural parameters that all fits start from: the base fit's.
-
-    Notes
-    -----
-    Every fit is polished from the start. With one exponent, a linear screen then looks for other basins in every fit.
-    A sample of the fits is solved globally too; if any ends lower, all are. So are those that did not converge.
-    A sample cannot see what is rare: on few and noisy rows some fits can stay in a basin higher than the one that
-    `solve`, which is slower, finds. docs/benchmarks.md counts them for two exponents.
-    """
-    warm = problem.from_natural(start[:, None])[:, :1]
-    solution = _polish(problem, np.clip(np.repeat(warm, problem.size, axis=1), problem.lower, problem.upper))
-    free, objective, converged = solution.free.copy(), solution.objective.copy(), solution.converged.copy()
-    if np.count_nonzero(problem.free_rows > problem.n_terms) == 1:
-        _take_better(free, objective, converged, *_other_basins(problem, warm, free))
-    rows = AUDIT[int(np.count_nonzero(problem.free_rows > problem.n_terms))]
-    count = min(problem.size, int(np.clip(rows // problem.U.shape[1], 4, 64)))
-    sample = np.linspace(0, problem.size - 1, count).astype(int)
-    doubtful = ~converged
-    audited = _solve(problem.take(sample))
-    missed = objective[sample] - audited[1] > SAME * np.maximum(audited[1], problem.floor[sample])
-    _take_better(free, objective, converged, sample, *audited[:3])
-    if missed.any():
-        doubtful[:] = True
-    doubtful[sample] = False
-    rest = np.flatnonzero(doubtful)
-    if len(rest):
-        _take_better(free, objective, converged, rest, *_solve(problem.take(rest))[:3])
-    return _optima(problem, free, objective, converged, np.ones(problem.size, dtype=np.intp))
-
-
-def _solve(problem: Problem) -> tuple[Floats, Floats, Bools, NDArray[np.intp]]:
+def global_optima(problem: Problem) -> tuple[Floats, Floats, Bools, NDArray[np.intp]]:
     """Free parameters, objective, convergence and number of basins of every fit."""
     starts, owner = screen(problem)
     starts = np.clip(starts, problem.lower[:, owner], problem.upper[:, owner])
-    solution = _polish(problem.take(owner), starts, max_iterations=SPRINT)
+    solution = polish(problem.take(owner), starts, max_iterations=SPRINT)
     # stragglers crawl along a valley; they go on only where they may still be lower than what has converged
     reached = np.full(problem.size, np.inf)
     np.minimum.at(reached, owner[solution.converged], solution.objective[solution.converged])
     unfinished = np.flatnonzero(~solution.converged & (solution.objective < reached[owner]))
     if len(unfinished):
-        _take_better(
+        take_better(
             solution.free, solution.objective, solution.converged, unfinished,
-            *_parts(_polish(problem.take(owner[unfinished]), solution.free[:, unfinished])),
+            *_parts(polish(problem.take(owner[unfinished]), solution.free[:, unfinished])),
         )  # fmt: skip
     _rescue(problem, owner, solution)
     order = np.lexsort((solution.objective, owner))
@@ -127,18 +90,18 @@ def _rescue(problem: Problem, owner: NDArray[np.intp], solution: Solution) -> No
     best = order[np.flatnonzero(np.diff(owner[order], prepend=-1))]
     lost = best[~solution.converged[best]]
     if len(lost) and not problem.absolute and np.all(np.isfinite(problem.delta)):
-        again = _through_zones(problem.take(owner[lost]), solution.free[:, lost], 200)
-        _take_better(solution.free, solution.objective, solution.converged, lost, *_parts(again))
+        again = through_zones(problem.take(owner[lost]), solution.free[:, lost], 200)
+        take_better(solution.free, solution.objective, solution.converged, lost, *_parts(again))
 
 
-def _polish(problem: Problem, start: Floats, *, max_iterations: int = 200) -> Solution:
+def polish(problem: Problem, start: Floats, *, max_iterations: int = 200) -> Solution:
     """Local optima; the absolute error by a quadratic zone that shrinks to nothing."""
     if not problem.absolute:
         return newton(problem, start, max_iterations=max_iterations)
-    return _through_zones(problem, start, max_iterations)
+    return through_zones(problem, start, max_iterations)
 
 
-def _through_zones(problem: Problem, start: Floats, max_iterations: int) -> Solution:
+def through_zones(problem: Problem, start: Floats, max_iterations: int) -> Solution:
     """Local optima by way of wider zones, which lead past the kinks of a narrow one."""
     typical = np.abs(problem.residuals(start)).mean(axis=0)
     smallest = np.maximum(problem.delta, 1e-15 * (1.0 if problem.log else np.median(problem.Y)))
@@ -160,23 +123,7 @@ def _parts(solution: Solution) -> tuple[Floats, Floats, Bools]:
     return solution.free, solution.objective, solution.converged
 
 
-def _other_basins(problem: Problem, warm: Floats, found: Floats) -> tuple[NDArray[np.intp], Floats, Floats, Bools]:
-    """Fits whose linear profile has a minimum away from the one found, with the optimum there."""
-    grid = Grid.of(problem, points=20)
-    linear, values = linear_profile(problem, warm, grid)
-    fit, point = np.nonzero(local_minima(values, grid.shape).T)
-    starts = grid.free(problem, linear, point, fit)
-    moves = problem.free_rows > problem.n_terms
-    spacing = np.log(problem.upper[moves, :1] / problem.lower[moves, :1]) / (grid.shape[0] - 1)
-    far = np.any(np.abs(np.log(starts[moves] / found[moves][:, fit])) > spacing, axis=0)
-    starts, fit = starts[:, far], fit[far]
-    if not len(fit):
-        return fit, starts, np.empty(0), np.empty(0, dtype=bool)
-    solution = _polish(problem.take(fit), np.clip(starts, problem.lower[:, fit], problem.upper[:, fit]))
-    return fit, solution.free, solution.objective, solution.converged
-
-
-def _take_better(
+def take_better(
     free: Floats,
     objective: Floats,
     converged: Bools,
@@ -194,7 +141,8 @@ def _take_better(
     converged[fit[order]] = new_converged[order]
 
 
-def _optima(problem: Problem, free: Floats, objective: Floats, converged: Bools, basins: NDArray[np.intp]) -> Optima:
+def as_optima(problem: Problem, free: Floats, objective: Floats, converged: Bools, basins: NDArray[np.intp]) -> Optima:
+    """Optima in the user's units, with the bounds that they touch."""
     K = problem.n_terms
     width = problem.upper - problem.lower
     low, high = free - problem.lower <= 1e-9 * width, problem.upper - free <= 1e-9 * width

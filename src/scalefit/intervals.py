@@ -1,0 +1,229 @@
+"""Intervals from bootstrap draws: percentile with a t correction, percentile, BCa, basic; and when none can be given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+Method = Literal["percentile_t", "bca", "percentile", "basic"]
+
+METHODS: tuple[Method, ...] = get_args(Method)
+MOST_FAILED = 0.1  # share of refits without a value, or not converged, that an interval survives
+SAME = 1e-12  # relative spread of draws that is none
+
+
+class Doubt(Enum):
+    """What keeps an interval from being believed, in words that say what to try; the first ones refuse it.
+
+    Examples
+    --------
+    >>> Doubt.NO_VALUE.refuses, Doubt.FEW_SPARE.refuses
+    (True, False)
+    """
+
+    NO_VALUE = "The fit itself gives no finite value, so there is nothing to put an interval around."
+    NOT_DETERMINED = (
+        "The data do not determine the fit, so its draws only show what the search allows. See the status of the fit."
+    )
+    TOO_FEW_SPARE = (
+        "Rows (or clusters) beyond the free parameters are fewer than 2: the residuals say too little about the noise. "
+        "Add runs, or fix or tie parameters."
+    )
+    TOO_FEW_DRAWS = (
+        "So few rows (or clusters) have too few distinct resamples to reach the tails of this level: an interval would "
+        "only be the range of the draws. Add runs, fix or tie parameters, or ask for a lower level."
+    )
+    TOO_FEW_RESAMPLES = "The tails of this level hold less than one resample. Ask for more resamples."
+    MANY_FAILED = (
+        "Over 10 % of the refits failed, did not converge or gave no value: what is left is not a sample of them all. "
+        "Add runs, or fix or tie parameters."
+    )
+    ALL_ON_ONE_SIDE = (
+        "All draws lie on one side of the estimate, so the bias correction z0 is infinite. Use method='percentile_t'."
+    )
+    AT_BOUND = "Many refits end at a bound: their draws pile up there, and the interval ends where the search does."
+    SOME_FAILED = "Refits without a value are left out of the draws."
+    NOT_CONVERGED = "Refits that did not converge are among the draws."
+    ONE_VALUE = "All draws are equal: the statistic is a constant, and its interval a point."
+    FEW_SPARE = "Rows (or clusters) beyond the free parameters are fewer than 5: such intervals can be too short or long."
+    FEW_CLUSTERS = "There are fewer than 8 clusters: with so few, coverage was worse than stated in some designs."
+    NO_CLUSTERS = (
+        "Runs share a model size, but the resampling takes rows as independent; if runs of one size err together, the "
+        "interval is too short. Leave the scheme to its default, or name by='params'."
+    )
+    FAR = "The statistic looks more than two decades beyond the runs: there the formula itself is in doubt."
+    NOT_MEASURED_TO_COVER = (
+        "This combination of residuals and interval covered less than stated in docs/coverage.md. "
+        "The default covers better."
+    )
+
+    @property
+    def refuses(self) -> bool:
+        """Whether no interval is given."""
+        return list(Doubt).index(self) <= list(Doubt).index(Doubt.ALL_ON_ONE_SIDE)
+
+    def __repr__(self) -> str:
+        return f"<Doubt.{self.name}>"
+
+
+@dataclass(frozen=True, repr=False)
+class Interval:
+    """Interval of one statistic, with the estimate, the standard error and every doubt about it.
+
+    A refused interval has nan ends and says why; `low, high = interval` unpacks the ends.
+
+    Attributes
+    ----------
+    statistic : str
+        What it is of.
+    estimate, low, high : float
+        In the units of the statistic.
+    standard_error : float
+        Standard deviation of the draws (divisor: draws - 1).
+    level : float
+        Nominal coverage.
+    method : str
+        How the ends are read off the draws.
+    doubts : tuple of (Doubt, str)
+        What keeps it from being believed, most severe first, each with counts or names.
+    """
+
+    statistic: str
+    estimate: float
+    low: float
+    high: float
+    standard_error: float
+    level: float
+    method: Method
+    doubts: tuple[tuple[Doubt, str], ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether no interval can be given."""
+        return any(doubt.refuses for doubt, _ in self.doubts)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Every doubt in words."""
+        return tuple(f"{about}: {doubt.value}" if about else doubt.value for doubt, about in self.doubts)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter((self.low, self.high))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "statistic": self.statistic, "estimate": self.estimate, "low": self.low, "high": self.high,
+            "standard_error": self.standard_error, "level": self.level, "method": self.method,
+            "refused": self.refused, "doubts": [doubt.name for doubt, _ in self.doubts], "notes": list(self.notes),
+        }  # fmt: skip
+
+    def __repr__(self) -> str:
+        ends = "refused" if self.refused else f"[{self.low:.6g}, {self.high:.6g}]"
+        head = f"{self.statistic} {self.estimate:.6g}  {100 * self.level:g} % {ends}  standard error "
+        return "\n".join([f"{head}{self.standard_error:.3g}  {self.method}", *(f"  {note}" for note in self.notes)])
+
+
+def interval_ends(
+    draws: Floats, estimate: float, level: float, method: Method, *, jackknife: Floats, spare: float
+) -> tuple[float, float]:
+    """Ends of an interval.
+
+    Parameters
+    ----------
+    draws : (B,) array
+        Finite values of the statistic over the resamples.
+    estimate : float
+        Its value of the data themselves.
+    level : float
+        Nominal coverage.
+    method : {"percentile_t", "bca", "percentile", "basic"}
+    jackknife : (U,) array
+        Values with one unit left out; for "bca" alone.
+    spare : float
+        Degrees of freedom; for "percentile_t" alone.
+
+    Returns
+    -------
+    low, high : float
+        Quantiles are interpolated linearly. nan if z0 is infinite.
+
+    Notes
+    -----
+    "percentile_t" takes the percentiles at Phi(-+t), t the quantile of Student's t with `spare` degrees of freedom. "bca" is
+    Efron's (Eq. 10 to 12 of [1]_), draws equal to the estimate counted half; without a spread of the jackknife its
+    acceleration is 0.
+
+    References
+    ----------
+    .. [1] arXiv:2601.10684, appendix B.2.
+
+    Examples
+    --------
+    >>> interval_ends(np.arange(101.0), 50.0, 0.9, "percentile", jackknife=np.zeros(0), spare=9)
+    (5.0, 95.0)
+    """
+    at = tails(draws, estimate, level, method, jackknife=jackknife, spare=spare)
+    if not np.all(np.isfinite(at)):
+        return float("nan"), float("nan")
+    low, high = np.quantile(draws, at)
+    return (2 * estimate - high, 2 * estimate - low) if method == "basic" else (float(low), float(high))
+
+
+def tails(
+    draws: Floats, estimate: float, level: float, method: Method, *, jackknife: Floats, spare: float
+) -> tuple[float, float]:
+    """Shares of the draws below the two ends of an interval; nan where z0 is infinite.
+
+    Examples
+    --------
+    >>> low, high = tails(np.zeros(0), 0.0, 0.95, "percentile_t", jackknife=np.zeros(0), spare=5)
+    >>> round(low, 4), round(high, 4)
+    (0.0051, 0.9949)
+    """
+    edges = np.array([(1 - level) / 2, (1 + level) / 2])
+    if method == "percentile_t":
+        edges = stats.norm.cdf(stats.t.ppf(edges, spare)) if spare > 0 else np.full(2, np.nan)
+    elif method == "bca":
+        below = (np.mean(draws < estimate) + np.mean(draws <= estimate)) / 2
+        z0, z = stats.norm.ppf(below), stats.norm.ppf(edges)
+        if not np.isfinite(z0):
+            return float("nan"), float("nan")
+        edges = stats.norm.cdf(z0 + (z0 + z) / (1 - acceleration(jackknife) * (z0 + z)))
+    return float(edges[0]), float(edges[1])
+
+
+def acceleration(jackknife: Floats) -> float:
+    """Acceleration of BCa (Eq. 11 of arXiv:2601.10684) from leave-one-out values; 0 where they are all equal.
+
+    Examples
+    --------
+    >>> round(acceleration(np.array([1.0, 1.0, 1.0, 5.0])), 4)
+    -0.1925
+    """
+    values = jackknife[np.isfinite(jackknife)]
+    if not len(values):
+        return 0.0
+    gaps = values.mean() - values
+    spread = float(np.sum(gaps**2))
+    if spread <= (SAME * max(float(np.max(np.abs(values))), 1e-300)) ** 2 * len(values):
+        return 0.0
+    return float(np.sum(gaps**3) / (6 * spread**1.5))
+
+
+def is_constant(draws: Floats) -> bool:
+    """Whether draws do not vary beyond rounding.
+
+    Examples
+    --------
+    >>> is_constant(np.array([2.0, 2.0 + 1e-15]))
+    True
+    """
+    return bool(np.ptp(draws) <= SAME * np.max(np.abs(draws)))

@@ -1,0 +1,403 @@
+"""Bootstrap: the refits of a resampled fit, and the intervals that are read off them, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from .intervals import METHODS, MOST_FAILED, Doubt, Interval, Method, interval_ends, is_constant, tails
+from .replicates import Refits
+from .result import Curves, Fit
+from .schemes import Labels, Scheme, Wild, shares_sizes
+from .status import Status
+
+Floats = NDArray[np.float64]
+Statistic = str | Callable[[Any], float]
+
+MANY_AT_BOUND = 0.1  # share of refits at a bound that is worth a word
+SPARE = 5  # units beyond the free parameters under which intervals were less sure
+CLUSTERS = 8
+DECADES = 2.0  # beyond the runs, in which a forecast is the formula's rather than the data's
+UNDETERMINED = {
+    Status.TOO_FEW_VALUES, Status.AMPLITUDE_OUT_OF_RANGE, Status.COLLINEAR, Status.NOT_CONVERGED, Status.NOT_IDENTIFIED,
+    Status.NO_SPARE_ROWS,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Refits of one fit.
+
+    Attributes
+    ----------
+    fit : Fit
+    labels : (n,) array of int
+        Unit (row or cluster) of each row of the table: a column of the draws.
+    losses : (B, n) or (1, n) array
+        What was fitted.
+    counts : (B, n) array, optional
+        How often each row was drawn; None for a wild bootstrap.
+    refits : Refits
+        Of the resamples.
+    jackknife : Refits
+        Without each unit of this fit, in the order of `units`.
+    """
+
+    fit: Fit
+    labels: Labels
+    losses: Floats
+    counts: Floats | None
+    refits: Refits
+    jackknife: Refits
+
+    @cached_property
+    def units(self) -> Labels:
+        """(U,) the units that the rows of this fit belong to, sorted."""
+        return np.unique(self.labels)
+
+    def resample(self, b: int) -> Fit:
+        """Fit to a resample."""
+        rows = np.arange(len(self.labels))
+        if self.counts is not None:
+            rows = np.repeat(rows, self.counts[b].astype(int))
+        table = self.fit.table.resampled(rows, self.losses[b % len(self.losses)][rows], f"resample {b}")
+        return replace(self.fit, model=self.refits[b], table=table)
+
+    def without(self, unit: int) -> Fit:
+        """Fit without the rows of a unit; the fit itself if it has none of them."""
+        place = int(np.searchsorted(self.units, unit))
+        if place == len(self.units) or self.units[place] != unit:
+            return self.fit
+        rows = np.flatnonzero(self.labels != unit)
+        table = self.fit.table.resampled(rows, self.fit.table.loss[rows], f"without unit {unit}")
+        return replace(self.fit, model=self.jackknife[place], table=table)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Bootstrap:
+    """Refits of a fit, or of curves, to resampled tables; indexing gives an ordinary `Fit`, or `Curves`.
+
+    Attributes
+    ----------
+    base : Fit or Curves
+        What was resampled.
+    scheme : Wild or Pairs
+    seed : int
+    draws : (B, U) array
+        Multipliers of the residuals, or counts, of each unit (row or cluster).
+    parts : tuple of Part
+        One per fit.
+    notes : tuple of str
+        What the scheme had to do differently.
+    """
+
+    base: Fit | Curves
+    scheme: Scheme
+    seed: int
+    draws: Floats
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.draws)
+
+    def __getitem__(self, b: int) -> Any:
+        at = range(len(self))[b]
+        return self._like_base([part.resample(at) for part in self.parts])
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[b] for b in range(len(self)))
+
+    @property
+    def slices(self) -> tuple[Bootstrap, ...]:
+        """Of curves, one bootstrap per slice, with the draws that it shares with the others."""
+        return tuple(
+            replace(
+                self, base=part.fit, draws=self.draws[:, part.units],
+                parts=(replace(part, labels=np.searchsorted(part.units, part.labels)),),
+            )
+            for part in self.parts
+        )  # fmt: skip
+
+    @property
+    def units(self) -> int:
+        """Rows, or clusters, that were redrawn."""
+        return int(self.draws.shape[1])
+
+    @property
+    def spare(self) -> int:
+        """Degrees of freedom of the t correction: units with a weight minus free parameters, over all slices."""
+        used = np.zeros(self.units, dtype=bool)
+        for part in self.parts:
+            used[part.labels if part.fit.weights is None else part.labels[part.fit.table[part.fit.weights] > 0]] = True
+        return int(used.sum()) - sum(free_parameters(part.fit) for part in self.parts)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that were fitted, none for a model without them."""
+        fixed = getattr(self.parts[0].fit.model, "fixed", None) or {}
+        return tuple(name for name in self.parts[0].refits.parameters if name not in fixed)
+
+    @property
+    def flags(self) -> dict[str, int]:
+        """How many refits have which status, over all slices; "FAILED" are those without numbers."""
+        counts = {"FAILED": sum(int(part.refits.failed.sum()) for part in self.parts)}
+        for part in self.parts:
+            for (status, about), which in part.refits.flags.items():
+                words = f"{status.name} ({about})"
+                counts[words] = counts.get(words, 0) + int(which.sum())
+        return {words: count for words, count in counts.items() if count}
+
+    def estimate(self, statistic: Statistic) -> float:
+        """Value of a statistic for the base fit; of curves, a parameter is its mean over the slices that are ok."""
+        if isinstance(statistic, str):
+            return float(self._over_slices([np.array([part.fit.parameters[self._known(statistic)]]) for part in self.parts])[0])
+        return _number(statistic(self.base))
+
+    def values(self, statistic: Statistic) -> Floats:
+        """(B,) values of a statistic for the refits; nan where a refit failed, or its statistic raised an error."""
+        if isinstance(statistic, str):
+            return self._over_slices([part.refits.parameters[self._known(statistic)] for part in self.parts])
+        return np.array([_tried(statistic, lambda b=b: self[b]) for b in range(len(self))])
+
+    def jackknife(self, statistic: Statistic) -> Floats:
+        """(U,) values of a statistic with each unit (row or cluster) left out; nan as in `values`."""
+        if isinstance(statistic, str):
+            columns = []
+            for part in self.parts:
+                column = np.full(self.units, part.fit.parameters[self._known(statistic)])
+                column[part.units] = part.jackknife.parameters[statistic]
+                columns.append(column)
+            return self._over_slices(columns)
+        fits = range(self.units)
+        return np.array(
+            [_tried(statistic, lambda u=u: self._like_base([part.without(u) for part in self.parts])) for u in fits]
+        )
+
+    def standard_error(self, statistic: Statistic) -> float:
+        """Standard deviation of the draws of a statistic (divisor: draws - 1); nan for fewer than two."""
+        values = self.values(statistic)
+        values = values[np.isfinite(values)]
+        return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+
+    def interval(self, statistic: Statistic, level: float = 0.95, *, method: Method | None = None) -> Interval:
+        """Interval of any statistic, or the reasons why there can be none.
+
+        Parameters
+        ----------
+        statistic : str or callable
+            A parameter, or a function of a Fit (of Curves) to a number: ``lambda fit: fit(1e12, 2e13)``. Of curves, a
+            parameter stands for its mean over the slices that are ok in the base.
+        level : float
+            Nominal coverage, between 0 and 1.
+        method : {"percentile_t", "bca", "percentile", "basic"}, optional
+            The scheme's own if None; see `scalefit.intervals.interval_ends`.
+
+        Returns
+        -------
+        Interval
+            With the estimate, the standard error and every doubt; refused, its ends are nan.
+
+        Raises
+        ------
+        ValueError
+            If the parameter or the method is unknown, or the level out of range. What the statistic raises for the base
+            fit passes through; of a refit it counts as a failed draw.
+
+        Examples
+        --------
+        >>> import scalefit as sf
+        >>> runs = sf.simulate(sf.PowerLaw(E=2, A=30, alpha=0.25), sf.grid(tokens=np.geomspace(1e7, 1e10, 12)), noise=0.003)
+        >>> low, high = sf.bootstrap(sf.fit(sf.PowerLaw, runs)).interval("alpha")
+        >>> low < 0.25 < high
+        True
+        """
+        how = method or self.scheme.method
+        if how not in METHODS:
+            raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, not {method!r}.")
+        if not (isinstance(level, int | float) and 0 < level < 1):
+            raise ValueError(f"level must be between 0 and 1, such as 0.95, not {level!r}.")
+        if not (isinstance(statistic, str) or callable(statistic)):
+            raise TypeError(f"a statistic is a parameter's name or a function of a fit, not {statistic!r}.")
+        estimate, reach = self._traced(statistic)
+        every = self.values(statistic)
+        draws = every[np.isfinite(every)]
+        jackknife = self.jackknife(statistic) if how == "bca" else np.empty(0)
+        doubts = self._doubts(statistic, estimate, every, draws, level, how, jackknife, reach)
+        low = high = float("nan")
+        if not any(doubt.refuses for doubt, _ in doubts):
+            low, high = interval_ends(draws, estimate, level, how, jackknife=jackknife, spare=self.spare)
+        name = statistic if isinstance(statistic, str) else getattr(statistic, "__name__", "statistic")
+        error = float(draws.std(ddof=1)) if len(draws) > 1 else float("nan")
+        return Interval(name.replace("<lambda>", "statistic"), estimate, low, high, error, float(level), how, doubts)
+
+    def to_frame(self, level: float = 0.95, *, method: Method | None = None) -> pd.DataFrame:
+        """A row per fitted parameter: estimate, standard error, low, high, and whether the interval was refused."""
+        rows = [self.interval(name, level, method=method) for name in self.parameters]
+        columns = ["statistic", "estimate", "standard_error", "low", "high", "refused"]
+        return pd.DataFrame([{name: getattr(row, name) for name in columns} for row in rows], columns=columns)
+
+    def to_dict(self, level: float = 0.95, *, method: Method | None = None) -> dict[str, Any]:
+        """Scheme, counts of flagged refits and intervals of the parameters as plain values."""
+        return {
+            "scheme": self.words, "resamples": len(self), "units": self.units, "by": self.scheme.by, "spare": self.spare,
+            "seed": self.seed, "notes": list(self.notes), "flags": self.flags,
+            "intervals": [self.interval(name, level, method=method).to_dict() for name in self.parameters],
+        }  # fmt: skip
+
+    @property
+    def words(self) -> str:
+        """The scheme in words."""
+        scheme = self.scheme
+        by = f"by {scheme.by}" if scheme.by else "by rows"
+        return f"{scheme.kind}, {scheme.weights} weights on {scheme.residuals} residuals, {by}" if isinstance(scheme, Wild) else f"{scheme.kind}, {by}"
+
+    def __repr__(self) -> str:
+        intervals = [self.interval(name) for name in self.parameters]
+        doubts: dict[str, list[str]] = {}
+        for interval in intervals:
+            for note in interval.notes:
+                doubts.setdefault(note, []).append(interval.statistic)
+        lines = [f"{'REFUSED' if any(i.refused for i in intervals) else 'ok    '}  {len(self)} refits, {self.words}"]
+        lines += [f"note    {note}" for note in self.notes]
+        width = max((len(name) for name in self.parameters), default=0)
+        for i in intervals:
+            ends = "refused" if i.refused else f"{i.low:.6g} to {i.high:.6g}"
+            lines.append(f"  {i.statistic:<{width}}  {i.estimate:.6g}  standard error {i.standard_error:.3g}  95 % {ends}")
+        lines += [f"{', '.join(names)}: {note}" for note, names in doubts.items()]
+        lines += [f"{count} of {len(self) * len(self.parts)} refits {words}" for words, count in self.flags.items()]
+        return "\n".join(lines)
+
+    def _known(self, name: str) -> str:
+        names = tuple(self.parts[0].refits.parameters)
+        if name not in names:
+            known = f"there are {', '.join(names)}" if names else "this model has none"
+            raise ValueError(f"there is no parameter {name!r}; {known}. Or give a function: lambda fit: fit(1e12).")
+        return name
+
+    def _over_slices(self, columns: Sequence[Floats]) -> Floats:
+        """Mean over the slices that are ok in the base: a set that no resample changes."""
+        if isinstance(self.base, Fit):
+            return columns[0]
+        good = [column for column, part in zip(columns, self.parts, strict=True) if part.fit.ok]
+        return np.mean(good, axis=0) if good else np.full(len(columns[0]), np.nan)
+
+    def _like_base(self, fits: Sequence[Fit]) -> Fit | Curves:
+        return fits[0] if isinstance(self.base, Fit) else replace(self.base, fits=tuple(fits))
+
+    def _traced(self, statistic: Statistic) -> tuple[float, float]:
+        """Estimate, and how many decades beyond the runs the statistic looks."""
+        if isinstance(statistic, str):
+            return self.estimate(statistic), 0.0
+        reach: list[float] = [0.0]
+        traced = [_Traced(**vars(part.fit), reach=reach) for part in self.parts]
+        return _number(statistic(self._like_base(traced))), max(reach)
+
+    def _doubts(
+        self, statistic: Statistic, estimate: float, every: Floats, draws: Floats, level: float, method: Method,
+        jackknife: Floats, reach: float,
+    ) -> tuple[tuple[Doubt, str], ...]:  # fmt: skip
+        """Everything that is in the way of believing an interval, most severe first."""
+        found: list[tuple[Doubt, str]] = []
+        if not np.isfinite(estimate):
+            return ((Doubt.NO_VALUE, ""),)
+        bad = sorted({part.fit.status.name for part in self.parts if part.fit.status in UNDETERMINED})
+        if bad:
+            found.append((Doubt.NOT_DETERMINED, ", ".join(bad)))
+        lost, B = len(every) - len(draws), len(every)
+        loose = sum(
+            int(which.sum()) for part in self.parts for key, which in part.refits.flags.items()
+            if key[0] is Status.NOT_CONVERGED
+        ) / len(self.parts)  # fmt: skip
+        if lost + loose > MOST_FAILED * B or len(draws) < 2:
+            found.append((Doubt.MANY_FAILED, f"{lost + loose:.0f} of {B}"))
+        elif is_constant(draws):
+            return (*found, (Doubt.ONE_VALUE, ""))
+        if lost and lost + loose <= MOST_FAILED * B:
+            found.append((Doubt.SOME_FAILED, f"{lost} of {B}"))
+        if loose and lost + loose <= MOST_FAILED * B:
+            found.append((Doubt.NOT_CONVERGED, f"{loose:.0f} of {B}"))
+        spare = self.spare
+        if spare < 2:
+            found.append((Doubt.TOO_FEW_SPARE, f"{self.units} units, {self.units - spare} free parameters"))
+        elif spare < SPARE:
+            found.append((Doubt.FEW_SPARE, f"{spare}"))
+        if len(draws) > 1 and spare >= 2:
+            found += self._tail_doubts(draws, estimate, level, method, jackknife)
+        for (status, about), share in self._shares_at_bounds().items():
+            if share > MANY_AT_BOUND:
+                found.append((Doubt.AT_BOUND, f"{status.name} ({about}) in {100 * share:.0f} % of the refits"))
+        if self.scheme.by and self.units < CLUSTERS:
+            found.append((Doubt.FEW_CLUSTERS, f"{self.units} of {self.scheme.by}"))
+        if not self.scheme.by and any(shares_sizes(part.fit.table, part.fit.inputs) for part in self.parts):
+            found.append((Doubt.NO_CLUSTERS, ""))
+        if reach > DECADES:
+            found.append((Doubt.FAR, f"{reach:.1f} decades"))
+        if method in ("bca", "basic") or (isinstance(self.scheme, Wild) and self.scheme.residuals == "plain"):
+            found.append((Doubt.NOT_MEASURED_TO_COVER, f"{self.scheme.kind}, {method}"))
+        order = list(Doubt)
+        return tuple(sorted(found, key=lambda pair: order.index(pair[0])))
+
+    def _tail_doubts(
+        self, draws: Floats, estimate: float, level: float, method: Method, jackknife: Floats
+    ) -> list[tuple[Doubt, str]]:
+        """Whether the tails that an interval is read off hold any draw."""
+        at = tails(draws, estimate, level, method, jackknife=jackknife, spare=self.spare)
+        if not np.all(np.isfinite(at)):
+            return [(Doubt.ALL_ON_ONE_SIDE, "")]
+        least = min(at[0], 1 - at[1])
+        distinct = self.scheme.distinct(self.units)
+        if least * distinct < 1:
+            return [(Doubt.TOO_FEW_DRAWS, f"{distinct:.0f} of {self.units} units, tails of {100 * least:.2g} %")]
+        if least * len(draws) < 1:
+            return [(Doubt.TOO_FEW_RESAMPLES, f"{len(draws)} for tails of {100 * least:.2g} %")]
+        return []
+
+    def _shares_at_bounds(self) -> dict[tuple[Status, str], float]:
+        shares: dict[tuple[Status, str], float] = {}
+        for part in self.parts:
+            for key, which in part.refits.flags.items():
+                if key[0] is not Status.NOT_CONVERGED:
+                    shares[key] = shares.get(key, 0.0) + float(which.mean()) / len(self.parts)
+        return shares
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class _Traced(Fit):
+    """Fit that remembers how many decades beyond its runs it was asked for a loss."""
+
+    reach: list[float] = field(default_factory=list)
+
+    def __call__(self, *columns: ArrayLike, **named: ArrayLike) -> Any:
+        arrays = dict(zip(self.inputs, columns, strict=False)) | named
+        for name in self.inputs:
+            x, runs = np.asarray(arrays.get(name, []), dtype=float), self.table[name]
+            if x.size and np.all(x > 0):
+                self.reach.append(float(np.max(np.log10(np.maximum(x / runs.max(), runs.min() / x)))))
+        return super().__call__(*columns, **named)
+
+
+def free_parameters(fit: Fit) -> int:
+    """Parameters that a fit moved; 0 for a model without a formula."""
+    return len(getattr(fit.model, "free_", ()))
+
+
+def _number(value: Any) -> float:
+    if np.ndim(value) != 0:
+        raise TypeError(f"a statistic is one number, but this one has the shape {np.shape(value)}: {value!r}.")
+    return float(value)
+
+
+def _tried(statistic: Callable[[Any], float], make: Callable[[], Any]) -> float:
+    """Statistic of a refit; nan where there is no refit or no value."""
+    try:
+        value = _number(statistic(make()))
+    except Exception:  # noqa: BLE001 - whatever a user's function raises for one resample costs that draw alone
+        return float("nan")
+    return value if np.isfinite(value) else float("nan")

@@ -1,0 +1,206 @@
+"""The verb `bootstrap`: resample the rows of a fit, or of every slice of curves, and refit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .objective import residuals
+from .replicates import Progress, Refits, refits
+from .resampled import Bootstrap, Part, free_parameters
+from .result import Curves, Fit
+from .schemes import Labels, Pairs, Scheme, Wild, clusters, shares_sizes
+
+Floats = NDArray[np.float64]
+
+MOST_RESAMPLES = 1_000_000
+MOST_CELLS = 100_000_000  # resamples times rows: 0.8 GB of losses
+
+
+def bootstrap(
+    fit: Fit | Curves, scheme: Scheme | None = None, *, resamples: int = 1000, seed: int = 0,
+    progress: Progress | None = None,
+) -> Bootstrap:  # fmt: skip
+    """Refit a model to resampled tables, and to the table without each row or cluster.
+
+    Parameters
+    ----------
+    fit : Fit or Curves
+        Of curves, every slice is refitted; clusters that span slices are redrawn together.
+    scheme : Wild, Pairs or wild_bca(), optional
+        By default `Wild()`, signs on leave-one-out residuals, by model size where a fit of several inputs has at least
+        six sizes with several runs each, and two more sizes than free parameters.
+    resamples : int
+        From 2 to 1,000,000. Fewer than 8 units with Rademacher weights: all 2^n patterns are taken instead.
+    seed : int
+        Of the draws; the same seed gives the same intervals.
+    progress : callable, optional
+        Called with the number of refits that are done, and of all; an exception that it raises stops the bootstrap.
+
+    Returns
+    -------
+    Bootstrap
+        Ask it for `interval(...)`, `standard_error(...)`, `to_frame()`, or index it for the refits.
+
+    Raises
+    ------
+    TypeError
+        If this is no fit.
+    ValueError
+        If a number is out of range, a column of clusters unusable, or the table is not what was fitted.
+
+    Notes
+    -----
+    The refits keep the objective of the fit, with the same delta (appendix B.2 of [1]_). Why leave-one-out residuals and the
+    t-corrected percentile are the default is measured in docs/coverage.md.
+
+    References
+    ----------
+    .. [1] arXiv:2601.10684.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> runs = sf.simulate(sf.PowerLaw(E=2, A=30, alpha=0.25), sf.grid(params=np.geomspace(1e7, 1e10, 12)), noise=0.003)
+    >>> boot = sf.bootstrap(sf.fit(sf.PowerLaw, runs), seed=1)
+    >>> boot.interval("alpha")
+    >>> low, high = boot.interval(lambda fit: fit(1e11))
+    """
+    fits = _check_base(fit)
+    resamples, seed = _whole("resamples", resamples, 2, MOST_RESAMPLES), _whole("seed", seed, 0, 2**63)
+    notes: tuple[str, ...] = ()
+    if scheme is None:
+        scheme, notes = default_scheme(fit)
+    if not isinstance(scheme, Wild | Pairs):
+        raise TypeError(f"scheme must be Wild(...), Pairs(...) or wild_bca(), not {scheme!r}.")
+    labels = _units(fits, scheme.by)
+    units = 1 + max(int(part.max()) for part in labels)
+    rows = max(len(one.table) for one in fits)
+    if resamples * max(rows, units) > MOST_CELLS:
+        most = MOST_CELLS // max(rows, units)
+        raise ValueError(f"{resamples} resamples of {rows} rows do not fit into memory; ask for at most {most}.")
+    draws = scheme.draw(units, resamples, np.random.default_rng(seed))
+    if scheme.enumerates(units):
+        notes = (*notes, f"all {len(draws)} sign patterns of {units} rows or clusters are taken instead of {resamples}")
+    parts = []
+    for number, (one, own) in enumerate(zip(fits, labels, strict=True)):
+        parts.append(_resample(one, scheme, own, draws, progress))
+        if progress is not None:
+            progress((number + 1) * len(draws), len(fits) * len(draws))
+    return Bootstrap(fit, scheme, seed, draws, tuple(parts), notes)
+
+
+def default_scheme(fit: Fit | Curves) -> tuple[Wild, tuple[str, ...]]:
+    """Scheme that covers, and what had to be given up.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=np.geomspace(1e8, 1e10, 8), tokens=[1e10, 1e11]), noise=0.01)
+    >>> default_scheme(sf.fit(sf.Chinchilla, runs))[0].by
+    'params'
+    """
+    if isinstance(fit, Curves) or not shares_sizes(fit.table, fit.inputs):
+        return Wild(), ()
+    spare = int(clusters([fit.table], "params")[0].max()) + 1 - free_parameters(fit)
+    if spare < 2:
+        return Wild(), (f"by rows: the model sizes are only {spare} more than the free parameters, too few for clusters",)
+    return Wild(by="params"), ()
+
+
+def _check_base(fit: Any) -> tuple[Fit, ...]:
+    """Fits to resample, each still of the table that it was fitted to."""
+    if not isinstance(fit, Fit | Curves):
+        raise TypeError(f"bootstrap needs what sf.fit or sf.fit_curves gave, not {type(fit).__name__}.")
+    fits = (fit,) if isinstance(fit, Fit) else fit.fits
+    for one in fits:
+        if not hasattr(one.model, "objective_value_"):
+            continue
+        rho = one.objective.rho(residuals(one.objective, one.table.loss, one.predicted))
+        now = float(np.sum(rho if one.weights is None else rho * one.table[one.weights]))
+        constant = one.objective.rho(residuals(one.objective, one.table.loss, np.median(one.table.loss))).sum()
+        if abs(now - one.objective_value) > 1e-6 * one.objective_value + 1e-9 * constant:
+            raise ValueError(
+                f"the table is not the one that was fitted: the objective of its {len(one.table)} rows is {now:.9g}, that "
+                f"of the fit {one.objective_value:.9g}. Fit the table again."
+            )
+    return fits
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, not {value!r}.")
+    return int(value)
+
+
+def _units(fits: Sequence[Fit], by: str | None) -> list[Labels]:
+    """Unit of each row of each fit: a cluster, shared by all fits, or the row itself.
+
+    Units are numbered by what the rows hold, so that the order of the rows changes nothing.
+    """
+    if by is not None:
+        return clusters([fit.table for fit in fits], by)
+    labels, first = [], 0
+    for fit in fits:
+        columns = [fit.table[name] for name in fit.inputs]
+        order = np.lexsort((fit.table.loss, *columns))
+        own = np.empty(len(order), dtype=np.intp)
+        own[order] = np.arange(first, first + len(order))
+        labels.append(own)
+        first += len(order)
+    return labels
+
+
+def _resample(fit: Fit, scheme: Scheme, labels: Labels, draws: Floats, progress: Progress | None) -> Part:
+    """Jackknife and refits of one fit."""
+    X = np.stack([fit.table[name] for name in fit.inputs], axis=1)
+    loss = fit.table.loss
+    frequencies = np.ones(len(loss)) if fit.weights is None else np.asarray(fit.table[fit.weights], dtype=float)
+    units = np.unique(labels)
+    left = refits(fit.model, X, loss[None], (labels != units[:, None]) * frequencies)
+    if isinstance(scheme, Pairs):
+        counts = draws[:, labels]
+        return Part(fit, labels, loss[None], counts, refits(fit.model, X, loss[None], counts * frequencies, progress), left)
+    predicted = fit.predicted
+    errors = _errors(fit, scheme, X, frequencies, labels, left)
+    with np.errstate(over="ignore"):
+        moved = draws[:, labels] * errors
+        losses = predicted * np.exp(moved) if fit.objective.space == "log" else predicted + moved
+    return Part(fit, labels, losses, None, refits(fit.model, X, losses, frequencies[None], progress), left)
+
+
+def _errors(fit: Fit, scheme: Wild, X: Floats, frequencies: Floats, labels: Labels, left: Refits) -> Floats:
+    """(n,) residuals that get random signs, in the space of the objective."""
+    loss, objective = fit.table.loss, fit.objective
+    if scheme.residuals != "loo":
+        plain = residuals(objective, loss, fit.predicted)
+        return plain if scheme.residuals == "plain" else plain / (1 - _leverage(fit, X, frequencies))
+    if left.failed.any():
+        unit = int(np.unique(labels)[np.argmax(left.failed)])
+        row = int(np.flatnonzero(labels == unit)[0])
+        raise ValueError(
+            f"without row {row} (counting from 0){' and the rest of its cluster' if scheme.by else ''} the law cannot be "
+            f"fitted, so there is no leave-one-out residual ({int(left.failed.sum())} such). Add runs, fix or tie "
+            "parameters, or use Wild(residuals='leverage')."
+        )
+    place = np.searchsorted(np.unique(labels), labels)
+    predicted = left.predict(X)[place, np.arange(len(loss))]
+    return residuals(objective, loss, predicted)
+
+
+def _leverage(fit: Fit, X: Floats, frequencies: Floats) -> Floats:
+    """(n,) leverages of the linearised fit, in the space of the objective."""
+    if not hasattr(fit.model, "jacobian"):
+        raise ValueError(
+            f"{type(fit.model).__name__} has no formula to take leverages of; use Wild(residuals='loo')."
+        )
+    J = fit.model.jacobian(X)
+    if fit.objective.space == "log":
+        J = J / fit.predicted[:, None]
+    size = np.linalg.norm(J, axis=0)
+    Q, _ = np.linalg.qr(np.sqrt(frequencies)[:, None] * J / np.where(size > 0, size, 1.0))
+    h = np.sum(Q**2, axis=1)
+    return np.where(h < 1 - 1e-6, h, 0.0)  # a row that alone determines a parameter has no residual to scale
