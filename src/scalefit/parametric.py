@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from numbers import Real
 from typing import Any, Self
 
@@ -144,6 +144,19 @@ class LawRegressor(RegressorMixin, BaseEstimator):
         )
         self.status_ = Status.worst([status for status, _ in self.findings_])
         return self
+
+    @cached_property
+    def findings_(self) -> list[Finding]:
+        """Everything that is wrong: set by `fit`; of a refit, found out when asked for."""
+        if not hasattr(self, "diagnose_"):
+            raise AttributeError("findings_ is there after fit")
+        found: list[Finding] = self.diagnose_()
+        return found
+
+    @cached_property
+    def status_(self) -> Status:
+        """The most severe of `findings_`."""
+        return Status.worst([status for status, _ in self.findings_])
 
     def predict(self, X: ArrayLike) -> Floats:
         """Loss at inputs X, (n, k), in raw units; (n,) array, nats per token."""

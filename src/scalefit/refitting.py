@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
 
 from .constraints import Constraints
 from .diagnosis import LARGEST_LOG, diagnose
@@ -129,19 +128,19 @@ class LawRefits(Refits):
         return value
 
     def model(self, index: int) -> Any:
-        """LawRegressor of one refit, diagnosed on its own rows."""
-        made = clone(self.base)
+        """LawRegressor of one refit; what is wrong with it is found out when asked for."""
         base, place = self.base, int(self.place[index])
         optima, column = self.optima[place // self._block()], place % self._block()
         one = Optima(**{name: value[..., [column]] for name, value in vars(optima).items()})
+        made = type(base)(**base.get_params(deep=False))
         made.law_ = self.numbers(one.natural[:, 0])
         made.objective_, made.objective_value_ = base.objective_, float(one.objective[0])
         made.free_, made.n_features_in_ = base.free_, base.n_features_in_
         made.search_ = {**base.search_, "method": "refit from a base fit"}
         y, w = self.Y[index % len(self.Y)], self.W[index % len(self.W)]
-        X, y = self.X[w > 0], y[w > 0]
-        made.findings_ = diagnose(self.law, self.constraints, one, X, y, np.asarray(made.law_(*X.T)), self.inputs)
-        made.status_ = Status.worst([status for status, _ in made.findings_])
+        used = w > 0
+        X, y, law = self.X[used], y[used], made.law_
+        made.diagnose_ = lambda: diagnose(self.law, self.constraints, one, X, y, np.asarray(law(*X.T)), self.inputs)
         return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,7 +18,7 @@ from .schemes import Labels, Scheme, Wild, shares_sizes
 from .status import Status
 
 Floats = NDArray[np.float64]
-Statistic = str | Callable[[Any], float]
+Statistic = str | Mapping[str, float] | Callable[[Any], float]
 
 MANY_AT_BOUND = 0.1  # share of refits at a bound that is worth a word
 SPARE = 5  # units beyond the free parameters under which intervals were less sure
@@ -63,11 +63,11 @@ class Part:
 
     def resample(self, b: int) -> Fit:
         """Fit to a resample."""
-        rows = np.arange(len(self.labels))
+        loss, rows = self.losses[b % len(self.losses)], None
         if self.counts is not None:
-            rows = np.repeat(rows, self.counts[b].astype(int))
-        table = self.fit.table.resampled(rows, self.losses[b % len(self.losses)][rows], f"resample {b}")
-        return replace(self.fit, model=self.refits[b], table=table)
+            rows = np.repeat(np.arange(len(loss)), self.counts[b].astype(int))
+            loss = loss[rows]
+        return replace(self.fit, model=self.refits[b], table=self.fit.table.resampled(loss, f"resample {b}", rows))
 
     def without(self, unit: int) -> Fit:
         """Fit without the rows of a unit; the fit itself if it has none of them."""
@@ -75,7 +75,7 @@ class Part:
         if place == len(self.units) or self.units[place] != unit:
             return self.fit
         rows = np.flatnonzero(self.labels != unit)
-        table = self.fit.table.resampled(rows, self.fit.table.loss[rows], f"without unit {unit}")
+        table = self.fit.table.resampled(self.fit.table.loss[rows], f"without unit {unit}", rows)
         return replace(self.fit, model=self.jackknife[place], table=table)
 
 
@@ -156,23 +156,32 @@ class Bootstrap:
 
     def estimate(self, statistic: Statistic) -> float:
         """Value of a statistic for the base fit; of curves, a parameter is its mean over the slices that are ok."""
+        if isinstance(statistic, Mapping):
+            return float(self._over_slices([np.array([part.fit(**statistic)]) for part in self.parts])[0])
         if isinstance(statistic, str):
-            return float(self._over_slices([np.array([part.fit.parameters[self._known(statistic)]]) for part in self.parts])[0])
+            values = [np.array([part.fit.parameters[self._known(statistic)]]) for part in self.parts]
+            return float(self._over_slices(values)[0])
         return _number(statistic(self.base))
 
     def values(self, statistic: Statistic) -> Floats:
         """(B,) values of a statistic for the refits; nan where a refit failed, or its statistic raised an error."""
         if isinstance(statistic, str):
             return self._over_slices([part.refits.parameters[self._known(statistic)] for part in self.parts])
+        if isinstance(statistic, Mapping):
+            return self._over_slices([part.refits.predict(_point(part.fit, statistic))[:, 0] for part in self.parts])
         return np.array([_tried(statistic, lambda b=b: self[b]) for b in range(len(self))])
 
     def jackknife(self, statistic: Statistic) -> Floats:
         """(U,) values of a statistic with each unit (row or cluster) left out; nan as in `values`."""
-        if isinstance(statistic, str):
+        if not callable(statistic):
             columns = []
             for part in self.parts:
-                column = np.full(self.units, part.fit.parameters[self._known(statistic)])
-                column[part.units] = part.jackknife.parameters[statistic]
+                if isinstance(statistic, str):
+                    base, left = part.fit.parameters[self._known(statistic)], part.jackknife.parameters[statistic]
+                else:
+                    base, left = part.fit(**statistic), part.jackknife.predict(_point(part.fit, statistic))[:, 0]
+                column = np.full(self.units, base)
+                column[part.units] = left
                 columns.append(column)
             return self._over_slices(columns)
         fits = range(self.units)
@@ -191,9 +200,10 @@ class Bootstrap:
 
         Parameters
         ----------
-        statistic : str or callable
-            A parameter, or a function of a Fit (of Curves) to a number: ``lambda fit: fit(1e12, 2e13)``. Of curves, a
-            parameter stands for its mean over the slices that are ok in the base.
+        statistic : str, mapping of str to float, or callable
+            A parameter; inputs at which the loss is predicted, ``{"params": 1e12, "tokens": 2e13}``; or any function of a
+            Fit (of Curves) to a number, ``lambda fit: fit.law.beta / (fit.law.alpha + fit.law.beta)``. Of curves, the
+            first two are means over the slices that are ok in the base.
         level : float
             Nominal coverage, between 0 and 1.
         method : {"percentile_t", "bca", "percentile", "basic"}, optional
@@ -223,8 +233,8 @@ class Bootstrap:
             raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, not {method!r}.")
         if not (isinstance(level, int | float) and 0 < level < 1):
             raise ValueError(f"level must be between 0 and 1, such as 0.95, not {level!r}.")
-        if not (isinstance(statistic, str) or callable(statistic)):
-            raise TypeError(f"a statistic is a parameter's name or a function of a fit, not {statistic!r}.")
+        if not (isinstance(statistic, str | Mapping) or callable(statistic)):
+            raise TypeError(f"a statistic is a parameter, inputs to predict at, or a function of a fit, not {statistic!r}.")
         estimate, reach = self._traced(statistic)
         every = self.values(statistic)
         draws = every[np.isfinite(every)]
@@ -233,9 +243,8 @@ class Bootstrap:
         low = high = float("nan")
         if not any(doubt.refuses for doubt, _ in doubts):
             low, high = interval_ends(draws, estimate, level, how, jackknife=jackknife, spare=self.spare)
-        name = statistic if isinstance(statistic, str) else getattr(statistic, "__name__", "statistic")
         error = float(draws.std(ddof=1)) if len(draws) > 1 else float("nan")
-        return Interval(name.replace("<lambda>", "statistic"), estimate, low, high, error, float(level), how, doubts)
+        return Interval(_name(statistic), estimate, low, high, error, float(level), how, doubts)
 
     def to_frame(self, level: float = 0.95, *, method: Method | None = None) -> pd.DataFrame:
         """A row per fitted parameter: estimate, standard error, low, high, and whether the interval was refused."""
@@ -293,11 +302,13 @@ class Bootstrap:
 
     def _traced(self, statistic: Statistic) -> tuple[float, float]:
         """Estimate, and how many decades beyond the runs the statistic looks."""
-        if isinstance(statistic, str):
-            return self.estimate(statistic), 0.0
         reach: list[float] = [0.0]
         traced = [_Traced(**vars(part.fit), reach=reach) for part in self.parts]
-        return _number(statistic(self._like_base(traced))), max(reach)
+        if isinstance(statistic, Mapping):
+            for fit in traced:
+                fit(**statistic)
+        value = _number(statistic(self._like_base(traced))) if callable(statistic) else self.estimate(statistic)
+        return value, max(reach)
 
     def _doubts(
         self, statistic: Statistic, estimate: float, every: Floats, draws: Floats, level: float, method: Method,
@@ -386,6 +397,18 @@ class _Traced(Fit):
 def free_parameters(fit: Fit) -> int:
     """Parameters that a fit moved; 0 for a model without a formula."""
     return len(getattr(fit.model, "free_", ()))
+
+
+def _point(fit: Fit, at: Mapping[str, float]) -> Floats:
+    """(1, k) inputs of a fit, from names, which the fit itself has checked."""
+    return np.array([[float(at[name]) for name in fit.inputs]])
+
+
+def _name(statistic: Statistic) -> str:
+    """What a statistic is called."""
+    if isinstance(statistic, Mapping):
+        return "loss at " + ", ".join(f"{name} {value:.4g}" for name, value in statistic.items())
+    return statistic if isinstance(statistic, str) else getattr(statistic, "__name__", "statistic").replace("<lambda>", "statistic")
 
 
 def _number(value: Any) -> float:

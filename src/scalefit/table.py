@@ -281,16 +281,16 @@ class LossTable:
         slices = select_curves(self._frame, along=along, at=at, rtol=rtol, min_rows=min_rows)
         return tuple(self._selected(rows) for rows in slices)
 
-    def resampled(self, rows: NDArray[np.intp], loss: Array, note: str) -> LossTable:
-        """Rows by number, possibly repeated, with other losses: a table that was never measured, and says so.
+    def resampled(self, loss: Array, note: str, rows: NDArray[np.intp] | None = None) -> LossTable:
+        """Other losses, on rows by number, possibly repeated: a table that was never measured, and says so.
 
         Examples
         --------
         >>> table = LossTable.from_frame(pd.DataFrame({"params": [1e8, 1e9], "loss": [3.2, 2.6]}))
-        >>> table.resampled(np.array([1, 1, 0]), np.array([2.6, 2.6, 3.3]), "an example").loss.tolist()
+        >>> table.resampled(np.array([2.6, 2.6, 3.3]), "an example", np.array([1, 1, 0])).loss.tolist()
         [2.6, 2.6, 3.3]
         """
-        frame = self._frame.iloc[rows].reset_index(drop=True)
+        frame = self._frame if rows is None else self._frame.iloc[rows].reset_index(drop=True)
         return replace(self, _frame=frame.assign(loss=loss), notes=(*self.notes, note))
 
     def __len__(self) -> int:
