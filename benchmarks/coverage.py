@@ -148,8 +148,8 @@ def surface_cells() -> Iterator[Cell]:
             if kind == "clustered" and shape.startswith("n ="):
                 continue
             schemes: dict[str, Any] = {"default": None, "paper": sf.wild_bca()}
-            if shape == "grid of 6 sizes":
-                schemes["by size"] = sf.Wild(by="params")
+            if kind == "clustered":
+                schemes["by rows"] = sf.Wild()
             yield Cell(f"2D, {shape}, {kind}", TRUTH, design, noise, statistics, schemes, SURFACE_RESAMPLES)
 
 

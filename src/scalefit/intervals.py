@@ -1,4 +1,4 @@
-"""Intervals from bootstrap draws: percentile with a t correction, percentile, BCa, basic; and when none can be given."""
+"""Intervals from bootstrap draws: t-corrected percentile, percentile, BCa, basic; and when none can be given."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Doubt(Enum):
         "The data do not determine the fit, so its draws only show what the search allows. See the status of the fit."
     )
     TOO_FEW_SPARE = (
-        "Rows (or clusters) beyond the free parameters are fewer than 2: the residuals say too little about the noise. "
-        "Add runs, or fix or tie parameters."
+        "There are fewer than 2 rows (or no cluster) beyond the free parameters, so the residuals say too little about "
+        "the noise. Add runs, or fix or tie parameters."
     )
     TOO_FEW_DRAWS = (
         "So few rows (or clusters) have too few distinct resamples to reach the tails of this level: an interval would "
@@ -52,8 +52,13 @@ class Doubt(Enum):
     SOME_FAILED = "Refits without a value are left out of the draws."
     NOT_CONVERGED = "Refits that did not converge are among the draws."
     ONE_VALUE = "All draws are equal: the statistic is a constant, and its interval a point."
-    FEW_SPARE = "Rows (or clusters) beyond the free parameters are fewer than 5: such intervals can be too short or long."
-    FEW_CLUSTERS = "There are fewer than 8 clusters: with so few, coverage was worse than stated in some designs."
+    FEW_SPARE = (
+        "Rows (or clusters) beyond the free parameters are fewer than 5: such intervals can be too short or long."
+    )
+    FEW_CLUSTERS = (
+        "There are fewer than 8 clusters, and few patterns of their signs: where the tails of the level hold none, the "
+        "interval is the range of the draws. That covered in docs/coverage.md, but a higher level makes it no wider."
+    )
     NO_CLUSTERS = (
         "Runs share a model size, but the resampling takes rows as independent; if runs of one size err together, the "
         "interval is too short. Leave the scheme to its default, or name by='params'."
@@ -157,9 +162,9 @@ def interval_ends(
 
     Notes
     -----
-    "percentile_t" takes the percentiles at Phi(-+t), t the quantile of Student's t with `spare` degrees of freedom. "bca" is
-    Efron's (Eq. 10 to 12 of [1]_), draws equal to the estimate counted half; without a spread of the jackknife its
-    acceleration is 0.
+    "percentile_t" takes the percentiles at Phi(-t) and Phi(t), t the quantile of Student's t with `spare` degrees of
+    freedom. "bca" is Efron's (Eq. 10 to 12 of [1]_), draws equal to the estimate counted half; without a spread of the
+    jackknife its acceleration is 0.
 
     References
     ----------

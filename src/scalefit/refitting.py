@@ -72,7 +72,7 @@ class LawRefits(Refits):
         used = self.W > 0
         different = np.unique(self.X, axis=0, return_inverse=True)[1].ravel()
         seen = np.stack([used[:, different == place].any(axis=1) for place in range(different.max() + 1)])
-        return (used.sum(axis=1) >= len(self.constraints.free)) & (seen.sum(axis=0) > 1)
+        return np.asarray((used.sum(axis=1) >= len(self.constraints.free)) & (seen.sum(axis=0) > 1))
 
     def _solve(self, which: NDArray[np.intp]) -> Optima:
         model, law, free = self.base, self.law, self.constraints

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .intervals import METHODS, MOST_FAILED, Doubt, Interval, Method, interval_ends, is_constant, tails
-from .replicates import Refits
+from .parts import Part, Statistic, Traced, as_number, as_point, free_parameters, name_of, tried
 from .result import Curves, Fit
-from .schemes import Labels, Scheme, Wild, shares_sizes
+from .schemes import SIZES, Scheme, Wild, shares_sizes
 from .status import Status
 
 Floats = NDArray[np.float64]
-Statistic = str | Mapping[str, float] | Callable[[Any], float]
 
 MANY_AT_BOUND = 0.1  # share of refits at a bound that is worth a word
 SPARE = 5  # units beyond the free parameters under which intervals were less sure
@@ -28,55 +27,6 @@ UNDETERMINED = {
     Status.TOO_FEW_VALUES, Status.AMPLITUDE_OUT_OF_RANGE, Status.COLLINEAR, Status.NOT_CONVERGED, Status.NOT_IDENTIFIED,
     Status.NO_SPARE_ROWS,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Refits of one fit.
-
-    Attributes
-    ----------
-    fit : Fit
-    labels : (n,) array of int
-        Unit (row or cluster) of each row of the table: a column of the draws.
-    losses : (B, n) or (1, n) array
-        What was fitted.
-    counts : (B, n) array, optional
-        How often each row was drawn; None for a wild bootstrap.
-    refits : Refits
-        Of the resamples.
-    jackknife : Refits
-        Without each unit of this fit, in the order of `units`.
-    """
-
-    fit: Fit
-    labels: Labels
-    losses: Floats
-    counts: Floats | None
-    refits: Refits
-    jackknife: Refits
-
-    @cached_property
-    def units(self) -> Labels:
-        """(U,) the units that the rows of this fit belong to, sorted."""
-        return np.unique(self.labels)
-
-    def resample(self, b: int) -> Fit:
-        """Fit to a resample."""
-        loss, rows = self.losses[b % len(self.losses)], None
-        if self.counts is not None:
-            rows = np.repeat(np.arange(len(loss)), self.counts[b].astype(int))
-            loss = loss[rows]
-        return replace(self.fit, model=self.refits[b], table=self.fit.table.resampled(loss, f"resample {b}", rows))
-
-    def without(self, unit: int) -> Fit:
-        """Fit without the rows of a unit; the fit itself if it has none of them."""
-        place = int(np.searchsorted(self.units, unit))
-        if place == len(self.units) or self.units[place] != unit:
-            return self.fit
-        rows = np.flatnonzero(self.labels != unit)
-        table = self.fit.table.resampled(self.fit.table.loss[rows], f"without unit {unit}", rows)
-        return replace(self.fit, model=self.jackknife[place], table=table)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -132,11 +82,18 @@ class Bootstrap:
 
     @property
     def spare(self) -> int:
-        """Degrees of freedom of the t correction: units with a weight minus free parameters, over all slices."""
-        used = np.zeros(self.units, dtype=bool)
-        for part in self.parts:
-            used[part.labels if part.fit.weights is None else part.labels[part.fit.table[part.fit.weights] > 0]] = True
-        return int(used.sum()) - sum(free_parameters(part.fit) for part in self.parts)
+        """Degrees of freedom of the t correction: units with a weight minus free parameters, over the slices used."""
+        counted = np.zeros(self.units, dtype=bool)
+        for part in self.used:
+            counted[part.labels if part.fit.weights is None else part.labels[part.fit.table[part.fit.weights] > 0]] = (
+                True
+            )
+        return int(counted.sum()) - sum(free_parameters(part.fit) for part in self.used)
+
+    @property
+    def used(self) -> tuple[Part, ...]:
+        """The fit; of curves, the slices that are ok in the base, a set that no resample changes."""
+        return self.parts if isinstance(self.base, Fit) else tuple(part for part in self.parts if part.fit.ok)
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -157,37 +114,34 @@ class Bootstrap:
     def estimate(self, statistic: Statistic) -> float:
         """Value of a statistic for the base fit; of curves, a parameter is its mean over the slices that are ok."""
         if isinstance(statistic, Mapping):
-            return float(self._over_slices([np.array([part.fit(**statistic)]) for part in self.parts])[0])
+            return float(self._over_slices([np.array([part.fit(**statistic)]) for part in self.used])[0])
         if isinstance(statistic, str):
-            values = [np.array([part.fit.parameters[self._known(statistic)]]) for part in self.parts]
+            values = [np.array([part.fit.parameters[self._known(statistic)]]) for part in self.used]
             return float(self._over_slices(values)[0])
-        return _number(statistic(self.base))
+        return as_number(statistic(self.base))
 
     def values(self, statistic: Statistic) -> Floats:
         """(B,) values of a statistic for the refits; nan where a refit failed, or its statistic raised an error."""
         if isinstance(statistic, str):
-            return self._over_slices([part.refits.parameters[self._known(statistic)] for part in self.parts])
+            return self._over_slices([part.refits.parameters[self._known(statistic)] for part in self.used])
         if isinstance(statistic, Mapping):
-            return self._over_slices([part.refits.predict(_point(part.fit, statistic))[:, 0] for part in self.parts])
-        return np.array([_tried(statistic, lambda b=b: self[b]) for b in range(len(self))])
+            return self._over_slices([part.refits.predict(as_point(part.fit, statistic))[:, 0] for part in self.used])
+        return np.array([tried(statistic, partial(self.__getitem__, b)) for b in range(len(self))])
 
     def jackknife(self, statistic: Statistic) -> Floats:
         """(U,) values of a statistic with each unit (row or cluster) left out; nan as in `values`."""
         if not callable(statistic):
             columns = []
-            for part in self.parts:
+            for part in self.used:
                 if isinstance(statistic, str):
                     base, left = part.fit.parameters[self._known(statistic)], part.jackknife.parameters[statistic]
                 else:
-                    base, left = part.fit(**statistic), part.jackknife.predict(_point(part.fit, statistic))[:, 0]
+                    base, left = part.fit(**statistic), part.jackknife.predict(as_point(part.fit, statistic))[:, 0]
                 column = np.full(self.units, base)
                 column[part.units] = left
                 columns.append(column)
             return self._over_slices(columns)
-        fits = range(self.units)
-        return np.array(
-            [_tried(statistic, lambda u=u: self._like_base([part.without(u) for part in self.parts])) for u in fits]
-        )
+        return np.array([tried(statistic, partial(self._without, unit)) for unit in range(self.units)])
 
     def standard_error(self, statistic: Statistic) -> float:
         """Standard deviation of the draws of a statistic (divisor: draws - 1); nan for fewer than two."""
@@ -201,8 +155,8 @@ class Bootstrap:
         Parameters
         ----------
         statistic : str, mapping of str to float, or callable
-            A parameter; inputs at which the loss is predicted, ``{"params": 1e12, "tokens": 2e13}``; or any function of a
-            Fit (of Curves) to a number, ``lambda fit: fit.law.beta / (fit.law.alpha + fit.law.beta)``. Of curves, the
+            A parameter; inputs at which the loss is predicted, ``{"params": 1e12, "tokens": 2e13}``; or any function of
+            a Fit (of Curves) to a number, ``lambda fit: fit.law.beta / (fit.law.alpha + fit.law.beta)``. Of curves, the
             first two are means over the slices that are ok in the base.
         level : float
             Nominal coverage, between 0 and 1.
@@ -223,7 +177,8 @@ class Bootstrap:
         Examples
         --------
         >>> import scalefit as sf
-        >>> runs = sf.simulate(sf.PowerLaw(E=2, A=30, alpha=0.25), sf.grid(tokens=np.geomspace(1e7, 1e10, 12)), noise=0.003)
+        >>> design = sf.grid(tokens=np.geomspace(1e7, 1e10, 12))
+        >>> runs = sf.simulate(sf.PowerLaw(E=2, A=30, alpha=0.25), design, noise=0.003)
         >>> low, high = sf.bootstrap(sf.fit(sf.PowerLaw, runs)).interval("alpha")
         >>> low < 0.25 < high
         True
@@ -234,7 +189,9 @@ class Bootstrap:
         if not (isinstance(level, int | float) and 0 < level < 1):
             raise ValueError(f"level must be between 0 and 1, such as 0.95, not {level!r}.")
         if not (isinstance(statistic, str | Mapping) or callable(statistic)):
-            raise TypeError(f"a statistic is a parameter, inputs to predict at, or a function of a fit, not {statistic!r}.")
+            raise TypeError(
+                f"a statistic is a parameter, inputs to predict at, or a function of a fit, not {statistic!r}."
+            )
         estimate, reach = self._traced(statistic)
         every = self.values(statistic)
         draws = every[np.isfinite(every)]
@@ -244,7 +201,7 @@ class Bootstrap:
         if not any(doubt.refuses for doubt, _ in doubts):
             low, high = interval_ends(draws, estimate, level, how, jackknife=jackknife, spare=self.spare)
         error = float(draws.std(ddof=1)) if len(draws) > 1 else float("nan")
-        return Interval(_name(statistic), estimate, low, high, error, float(level), how, doubts)
+        return Interval(name_of(statistic), estimate, low, high, error, float(level), how, doubts)
 
     def to_frame(self, level: float = 0.95, *, method: Method | None = None) -> pd.DataFrame:
         """A row per fitted parameter: estimate, standard error, low, high, and whether the interval was refused."""
@@ -255,8 +212,8 @@ class Bootstrap:
     def to_dict(self, level: float = 0.95, *, method: Method | None = None) -> dict[str, Any]:
         """Scheme, counts of flagged refits and intervals of the parameters as plain values."""
         return {
-            "scheme": self.words, "resamples": len(self), "units": self.units, "by": self.scheme.by, "spare": self.spare,
-            "seed": self.seed, "notes": list(self.notes), "flags": self.flags,
+            "scheme": self.words, "resamples": len(self), "units": self.units, "by": self.scheme.by,
+            "spare": self.spare, "seed": self.seed, "notes": list(self.notes), "flags": self.flags,
             "intervals": [self.interval(name, level, method=method).to_dict() for name in self.parameters],
         }  # fmt: skip
 
@@ -265,7 +222,11 @@ class Bootstrap:
         """The scheme in words."""
         scheme = self.scheme
         by = f"by {scheme.by}" if scheme.by else "by rows"
-        return f"{scheme.kind}, {scheme.weights} weights on {scheme.residuals} residuals, {by}" if isinstance(scheme, Wild) else f"{scheme.kind}, {by}"
+        return (
+            f"{scheme.kind}, {scheme.weights} weights on {scheme.residuals} residuals, {by}"
+            if isinstance(scheme, Wild)
+            else f"{scheme.kind}, {by}"
+        )
 
     def __repr__(self) -> str:
         intervals = [self.interval(name) for name in self.parameters]
@@ -278,7 +239,9 @@ class Bootstrap:
         width = max((len(name) for name in self.parameters), default=0)
         for i in intervals:
             ends = "refused" if i.refused else f"{i.low:.6g} to {i.high:.6g}"
-            lines.append(f"  {i.statistic:<{width}}  {i.estimate:.6g}  standard error {i.standard_error:.3g}  95 % {ends}")
+            lines.append(
+                f"  {i.statistic:<{width}}  {i.estimate:.6g}  standard error {i.standard_error:.3g}  95 % {ends}"
+            )
         lines += [f"{', '.join(names)}: {note}" for note, names in doubts.items()]
         lines += [f"{count} of {len(self) * len(self.parts)} refits {words}" for words, count in self.flags.items()]
         return "\n".join(lines)
@@ -291,23 +254,23 @@ class Bootstrap:
         return name
 
     def _over_slices(self, columns: Sequence[Floats]) -> Floats:
-        """Mean over the slices that are ok in the base: a set that no resample changes."""
-        if isinstance(self.base, Fit):
-            return columns[0]
-        good = [column for column, part in zip(columns, self.parts, strict=True) if part.fit.ok]
-        return np.mean(good, axis=0) if good else np.full(len(columns[0]), np.nan)
+        """Mean over the slices that are used, a column each; nan if there are none."""
+        return np.mean(columns, axis=0) if columns else np.full(len(self), np.nan)
 
     def _like_base(self, fits: Sequence[Fit]) -> Fit | Curves:
         return fits[0] if isinstance(self.base, Fit) else replace(self.base, fits=tuple(fits))
 
+    def _without(self, unit: int) -> Fit | Curves:
+        return self._like_base([part.without(unit) for part in self.parts])
+
     def _traced(self, statistic: Statistic) -> tuple[float, float]:
         """Estimate, and how many decades beyond the runs the statistic looks."""
         reach: list[float] = [0.0]
-        traced = [_Traced(**vars(part.fit), reach=reach) for part in self.parts]
+        traced = [Traced(**vars(part.fit), reach=reach) for part in self.parts]
         if isinstance(statistic, Mapping):
             for fit in traced:
                 fit(**statistic)
-        value = _number(statistic(self._like_base(traced))) if callable(statistic) else self.estimate(statistic)
+        value = as_number(statistic(self._like_base(traced))) if callable(statistic) else self.estimate(statistic)
         return value, max(reach)
 
     def _doubts(
@@ -318,14 +281,12 @@ class Bootstrap:
         found: list[tuple[Doubt, str]] = []
         if not np.isfinite(estimate):
             return ((Doubt.NO_VALUE, ""),)
-        bad = sorted({part.fit.status.name for part in self.parts if part.fit.status in UNDETERMINED})
+        findings = [finding for part in self.used for finding in getattr(part.fit.model, "findings_", ())]
+        bad = sorted({status.name for status, _ in findings if status in UNDETERMINED})
         if bad:
             found.append((Doubt.NOT_DETERMINED, ", ".join(bad)))
         lost, B = len(every) - len(draws), len(every)
-        loose = sum(
-            int(which.sum()) for part in self.parts for key, which in part.refits.flags.items()
-            if key[0] is Status.NOT_CONVERGED
-        ) / len(self.parts)  # fmt: skip
+        loose = B * sum(share for key, share in self._shares().items() if key[0] is Status.NOT_CONVERGED)
         if lost + loose > MOST_FAILED * B or len(draws) < 2:
             found.append((Doubt.MANY_FAILED, f"{lost + loose:.0f} of {B}"))
         elif is_constant(draws):
@@ -334,15 +295,15 @@ class Bootstrap:
             found.append((Doubt.SOME_FAILED, f"{lost} of {B}"))
         if loose and lost + loose <= MOST_FAILED * B:
             found.append((Doubt.NOT_CONVERGED, f"{loose:.0f} of {B}"))
-        spare = self.spare
-        if spare < 2:
+        spare, least = self.spare, 1 if self.scheme.by else 2
+        if spare < least:
             found.append((Doubt.TOO_FEW_SPARE, f"{self.units} units, {self.units - spare} free parameters"))
         elif spare < SPARE:
             found.append((Doubt.FEW_SPARE, f"{spare}"))
-        if len(draws) > 1 and spare >= 2:
+        if len(draws) > 1 and spare >= least:
             found += self._tail_doubts(draws, estimate, level, method, jackknife)
-        for (status, about), share in self._shares_at_bounds().items():
-            if share > MANY_AT_BOUND:
+        for (status, about), share in self._shares().items():
+            if share > MANY_AT_BOUND and status is not Status.NOT_CONVERGED:
                 found.append((Doubt.AT_BOUND, f"{status.name} ({about}) in {100 * share:.0f} % of the refits"))
         if self.scheme.by and self.units < CLUSTERS:
             found.append((Doubt.FEW_CLUSTERS, f"{self.units} of {self.scheme.by}"))
@@ -364,63 +325,17 @@ class Bootstrap:
             return [(Doubt.ALL_ON_ONE_SIDE, "")]
         least = min(at[0], 1 - at[1])
         distinct = self.scheme.distinct(self.units)
+        # of a few clusters the range of the draws is given, and FEW_CLUSTERS says so
+        if least * min(distinct, len(draws)) >= 1 or (self.scheme.by and SIZES <= self.units < CLUSTERS):
+            return []
         if least * distinct < 1:
             return [(Doubt.TOO_FEW_DRAWS, f"{distinct:.0f} of {self.units} units, tails of {100 * least:.2g} %")]
-        if least * len(draws) < 1:
-            return [(Doubt.TOO_FEW_RESAMPLES, f"{len(draws)} for tails of {100 * least:.2g} %")]
-        return []
+        return [(Doubt.TOO_FEW_RESAMPLES, f"{len(draws)} for tails of {100 * least:.2g} %")]
 
-    def _shares_at_bounds(self) -> dict[tuple[Status, str], float]:
+    def _shares(self) -> dict[tuple[Status, str], float]:
+        """Share of the refits that have each status, over the slices used."""
         shares: dict[tuple[Status, str], float] = {}
-        for part in self.parts:
+        for part in self.used:
             for key, which in part.refits.flags.items():
-                if key[0] is not Status.NOT_CONVERGED:
-                    shares[key] = shares.get(key, 0.0) + float(which.mean()) / len(self.parts)
+                shares[key] = shares.get(key, 0.0) + float(which.mean()) / len(self.used)
         return shares
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class _Traced(Fit):
-    """Fit that remembers how many decades beyond its runs it was asked for a loss."""
-
-    reach: list[float] = field(default_factory=list)
-
-    def __call__(self, *columns: ArrayLike, **named: ArrayLike) -> Any:
-        arrays = dict(zip(self.inputs, columns, strict=False)) | named
-        for name in self.inputs:
-            x, runs = np.asarray(arrays.get(name, []), dtype=float), self.table[name]
-            if x.size and np.all(x > 0):
-                self.reach.append(float(np.max(np.log10(np.maximum(x / runs.max(), runs.min() / x)))))
-        return super().__call__(*columns, **named)
-
-
-def free_parameters(fit: Fit) -> int:
-    """Parameters that a fit moved; 0 for a model without a formula."""
-    return len(getattr(fit.model, "free_", ()))
-
-
-def _point(fit: Fit, at: Mapping[str, float]) -> Floats:
-    """(1, k) inputs of a fit, from names, which the fit itself has checked."""
-    return np.array([[float(at[name]) for name in fit.inputs]])
-
-
-def _name(statistic: Statistic) -> str:
-    """What a statistic is called."""
-    if isinstance(statistic, Mapping):
-        return "loss at " + ", ".join(f"{name} {value:.4g}" for name, value in statistic.items())
-    return statistic if isinstance(statistic, str) else getattr(statistic, "__name__", "statistic").replace("<lambda>", "statistic")
-
-
-def _number(value: Any) -> float:
-    if np.ndim(value) != 0:
-        raise TypeError(f"a statistic is one number, but this one has the shape {np.shape(value)}: {value!r}.")
-    return float(value)
-
-
-def _tried(statistic: Callable[[Any], float], make: Callable[[], Any]) -> float:
-    """Statistic of a refit; nan where there is no refit or no value."""
-    try:
-        value = _number(statistic(make()))
-    except Exception:  # noqa: BLE001 - whatever a user's function raises for one resample costs that draw alone
-        return float("nan")
-    return value if np.isfinite(value) else float("nan")

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .objective import residuals
+from .parts import Part, free_parameters
 from .replicates import Progress, Refits, refits
-from .resampled import Bootstrap, Part, free_parameters
+from .resampled import Bootstrap
 from .result import Curves, Fit
 from .schemes import Labels, Pairs, Scheme, Wild, clusters, shares_sizes
 
@@ -32,7 +33,7 @@ def bootstrap(
         Of curves, every slice is refitted; clusters that span slices are redrawn together.
     scheme : Wild, Pairs or wild_bca(), optional
         By default `Wild()`, signs on leave-one-out residuals, by model size where a fit of several inputs has at least
-        six sizes with several runs each, and two more sizes than free parameters.
+        six sizes with several runs each, and more sizes than free parameters.
     resamples : int
         From 2 to 1,000,000. Fewer than 8 units with Rademacher weights: all 2^n patterns are taken instead.
     seed : int
@@ -54,8 +55,8 @@ def bootstrap(
 
     Notes
     -----
-    The refits keep the objective of the fit, with the same delta (appendix B.2 of [1]_). Why leave-one-out residuals and the
-    t-corrected percentile are the default is measured in docs/coverage.md.
+    The refits keep the objective of the fit, with the same delta (appendix B.2 of [1]_). docs/coverage.md measures why
+    leave-one-out residuals and the t-corrected percentile are the default.
 
     References
     ----------
@@ -99,15 +100,16 @@ def default_scheme(fit: Fit | Curves) -> tuple[Wild, tuple[str, ...]]:
     Examples
     --------
     >>> import scalefit as sf
-    >>> runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=np.geomspace(1e8, 1e10, 8), tokens=[1e10, 1e11]), noise=0.01)
+    >>> design = sf.grid(params=np.geomspace(1e8, 1e10, 8), tokens=[1e10, 1e11])
+    >>> runs = sf.simulate(sf.HOFFMANN_2022, design, noise=0.01)
     >>> default_scheme(sf.fit(sf.Chinchilla, runs))[0].by
     'params'
     """
     if isinstance(fit, Curves) or not shares_sizes(fit.table, fit.inputs):
         return Wild(), ()
     spare = int(clusters([fit.table], "params")[0].max()) + 1 - free_parameters(fit)
-    if spare < 2:
-        return Wild(), (f"by rows: the model sizes are only {spare} more than the free parameters, too few for clusters",)
+    if spare < 1:
+        return Wild(), ("by rows, since there are no more model sizes than free parameters",)
     return Wild(by="params"), ()
 
 
@@ -124,8 +126,8 @@ def _check_base(fit: Any) -> tuple[Fit, ...]:
         constant = one.objective.rho(residuals(one.objective, one.table.loss, np.median(one.table.loss))).sum()
         if abs(now - one.objective_value) > 1e-6 * one.objective_value + 1e-9 * constant:
             raise ValueError(
-                f"the table is not the one that was fitted: the objective of its {len(one.table)} rows is {now:.9g}, that "
-                f"of the fit {one.objective_value:.9g}. Fit the table again."
+                f"the table is not the one that was fitted: the objective of its {len(one.table)} rows is {now:.9g}, "
+                f"that of the fit {one.objective_value:.9g}. Fit the table again."
             )
     return fits
 
@@ -163,7 +165,9 @@ def _resample(fit: Fit, scheme: Scheme, labels: Labels, draws: Floats, progress:
     left = refits(fit.model, X, loss[None], (labels != units[:, None]) * frequencies)
     if isinstance(scheme, Pairs):
         counts = draws[:, labels]
-        return Part(fit, labels, loss[None], counts, refits(fit.model, X, loss[None], counts * frequencies, progress), left)
+        return Part(
+            fit, labels, loss[None], counts, refits(fit.model, X, loss[None], counts * frequencies, progress), left
+        )
     predicted = fit.predicted
     errors = _errors(fit, scheme, X, frequencies, labels, left)
     with np.errstate(over="ignore"):
@@ -182,8 +186,8 @@ def _errors(fit: Fit, scheme: Wild, X: Floats, frequencies: Floats, labels: Labe
         unit = int(np.unique(labels)[np.argmax(left.failed)])
         row = int(np.flatnonzero(labels == unit)[0])
         raise ValueError(
-            f"without row {row} (counting from 0){' and the rest of its cluster' if scheme.by else ''} the law cannot be "
-            f"fitted, so there is no leave-one-out residual ({int(left.failed.sum())} such). Add runs, fix or tie "
+            f"without row {row} (counting from 0){' and the rest of its cluster' if scheme.by else ''} the law cannot "
+            f"be fitted, so there is no leave-one-out residual ({int(left.failed.sum())} such). Add runs, fix or tie "
             "parameters, or use Wild(residuals='leverage')."
         )
     place = np.searchsorted(np.unique(labels), labels)
@@ -194,9 +198,7 @@ def _errors(fit: Fit, scheme: Wild, X: Floats, frequencies: Floats, labels: Labe
 def _leverage(fit: Fit, X: Floats, frequencies: Floats) -> Floats:
     """(n,) leverages of the linearised fit, in the space of the objective."""
     if not hasattr(fit.model, "jacobian"):
-        raise ValueError(
-            f"{type(fit.model).__name__} has no formula to take leverages of; use Wild(residuals='loo')."
-        )
+        raise ValueError(f"{type(fit.model).__name__} has no formula to take leverages of; use Wild(residuals='loo').")
     J = fit.model.jacobian(X)
     if fit.objective.space == "log":
         J = J / fit.predicted[:, None]

@@ -43,8 +43,8 @@ class Wild:
     weights : {"rademacher", "mammen", "webb"}
         -1 or 1; Mammen's two points [1]_; Webb's six [2]_. All have mean 0 and variance 1.
     residuals : {"loo", "leverage", "plain"}
-        Residual of each row from the fit without its row (or cluster); divided by 1 - h, h the leverage in the linearised
-        fit; or as it is. Plain residuals are too small, since the fit has bent towards them.
+        Residual of each row from the fit without its row (or cluster); divided by 1 - h, h the leverage in the
+        linearised fit; or as it is. Plain residuals are too small, since the fit has bent towards them.
     by : str, optional
         Column of clusters: rows that share its value (a number within 0.1 %) get the same weight.
     method : {"percentile_t", "bca", "percentile", "basic"}
@@ -83,8 +83,8 @@ class Wild:
             return np.array(list(itertools.product(values, repeat=units)))
         if units < FEW and len(values) == 2:
             raise ValueError(
-                f"{units} rows (or clusters) have only {2**units} patterns of {self.weights} weights, and unequal ones. "
-                "Use weights='rademacher', which takes them all, or 'webb'."
+                f"{units} rows (or clusters) have only {2**units} patterns of {self.weights} weights, of unequal "
+                "chances. Use weights='rademacher', which takes them all, or 'webb'."
             )
         return rng.choice(np.array(values), size=(resamples, units), p=chances)
 

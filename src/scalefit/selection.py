@@ -231,7 +231,7 @@ def _ends(held: Array, rtol: float) -> list[int]:
 
 
 def group_labels(values: NDArray[Any], rtol: float) -> NDArray[np.intp]:
-    """(n,) number of the group of each value, in sorted order: equal ones, of positive floats those within a share rtol.
+    """(n,) number of the group of each value, sorted: equal values, of positive floats those within a share rtol.
 
     Examples
     --------
@@ -243,8 +243,8 @@ def group_labels(values: NDArray[Any], rtol: float) -> NDArray[np.intp]:
         return np.asarray(pd.factorize(keys, sort=True)[0], dtype=np.intp)
     order = np.argsort(values, kind="stable")
     labels = np.zeros(len(values), dtype=np.intp)
-    for number, rows in enumerate(np.split(order, _ends(values[order], rtol))):
-        labels[rows] = number
+    for label, rows in enumerate(np.split(order, _ends(values[order], rtol))):
+        labels[rows] = label
     return labels
 
 

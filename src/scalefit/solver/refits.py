@@ -1,4 +1,4 @@
-"""Refits of a bootstrap: every fit starts from the base fit, a second route doubts it, what differs is solved globally."""
+"""Refits of a bootstrap: each starts from the base fit, a second route doubts it, what differs is solved globally."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def refit(problem: Problem, start: Floats) -> Optima:
     Notes
     -----
     Every fit is polished from the start, then doubted by a second route. Where the zone of Huber's loss is narrow the
-    route leads through wider zones and back; with one exponent, a linear screen looks for other basins; where zones tell
-    nothing, a sample of the fits is solved globally, and if that finds one lower, all are. If any fit was doubted with
-    success, all are tried from the optima of others too. Each fit that ended elsewhere on some route, or did not
+    route leads through wider zones and back; with one exponent, a linear screen looks for other basins; where zones
+    tell nothing, a sample of the fits is solved globally, and if that finds one lower, all are. If any fit was doubted
+    with success, all are tried from the optima of others too. Each fit that ended elsewhere on some route, or did not
     converge, is solved globally. docs/benchmarks.md counts what still ends above the optimum that `solve` finds.
     """
     warm = problem.from_natural(start[:, None])[:, :1]
@@ -96,7 +96,9 @@ def _from_neighbours(problem: Problem, found: Floats, doubtful: Bools) -> tuple[
     full = problem.full(free)
     value = full[0] + sum(np.exp(full[1 + k] - u[:, None] * full[1 + K + k]) for k, u in enumerate(problem.U))
     scaled, losses = (np.log(value), np.log(problem.Y)) if problem.log else (value, problem.Y)
-    heights = np.stack([(problem.W * huber(losses - column[:, None], problem.delta)).sum(axis=0) for column in scaled.T])
+    heights = np.stack(
+        [(problem.W * huber(losses - column[:, None], problem.delta)).sum(axis=0) for column in scaled.T]
+    )
     nearest = np.argsort(heights, axis=0, kind="stable")[:NEAREST]
     fit = np.tile(np.arange(problem.size), len(nearest))
     return _polished(problem, fit, free[:, nearest.ravel()])

@@ -1,0 +1,120 @@
+"""The refits of one fit, and what a statistic is: a parameter, a forecast, or any function of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .replicates import Refits
+from .result import Fit
+from .schemes import Labels
+
+Floats = NDArray[np.float64]
+Statistic = str | Mapping[str, float] | Callable[[Any], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Refits of one fit.
+
+    Attributes
+    ----------
+    fit : Fit
+    labels : (n,) array of int
+        Unit (row or cluster) of each row of the table: a column of the draws.
+    losses : (B, n) or (1, n) array
+        What was fitted.
+    counts : (B, n) array, optional
+        How often each row was drawn; None for a wild bootstrap.
+    refits : Refits
+        Of the resamples.
+    jackknife : Refits
+        Without each unit of this fit, in the order of `units`.
+    """
+
+    fit: Fit
+    labels: Labels
+    losses: Floats
+    counts: Floats | None
+    refits: Refits
+    jackknife: Refits
+
+    @cached_property
+    def units(self) -> Labels:
+        """(U,) the units that the rows of this fit belong to, sorted."""
+        return np.unique(self.labels)
+
+    def resample(self, b: int) -> Fit:
+        """Fit to a resample."""
+        loss, rows = self.losses[b % len(self.losses)], None
+        if self.counts is not None:
+            rows = np.repeat(np.arange(len(loss)), self.counts[b].astype(int))
+            loss = loss[rows]
+        return replace(self.fit, model=self.refits[b], table=self.fit.table.resampled(loss, f"resample {b}", rows))
+
+    def without(self, unit: int) -> Fit:
+        """Fit without the rows of a unit; the fit itself if it has none of them."""
+        place = int(np.searchsorted(self.units, unit))
+        if place == len(self.units) or self.units[place] != unit:
+            return self.fit
+        rows = np.flatnonzero(self.labels != unit)
+        table = self.fit.table.resampled(self.fit.table.loss[rows], f"without unit {unit}", rows)
+        return replace(self.fit, model=self.jackknife[place], table=table)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Traced(Fit):
+    """Fit that remembers how many decades beyond its runs it was asked for a loss."""
+
+    reach: list[float] = field(default_factory=list)
+
+    def __call__(self, *columns: ArrayLike, **named: ArrayLike) -> Any:
+        """Predicted loss, as of any fit."""
+        arrays = dict(zip(self.inputs, columns, strict=False)) | named
+        for name in self.inputs:
+            x, runs = np.asarray(arrays.get(name, []), dtype=float), self.table[name]
+            if x.size and np.all(x > 0):
+                self.reach.append(float(np.max(np.log10(np.maximum(x / runs.max(), runs.min() / x)))))
+        return super().__call__(*columns, **named)
+
+
+def free_parameters(fit: Fit) -> int:
+    """Parameters that a fit moved; 0 for a model without a formula."""
+    return len(getattr(fit.model, "free_", ()))
+
+
+def as_point(fit: Fit, at: Mapping[str, float]) -> Floats:
+    """(1, k) inputs of a fit, from names, which the fit itself has checked."""
+    return np.array([[float(at[name]) for name in fit.inputs]])
+
+
+def name_of(statistic: Statistic) -> str:
+    """What a statistic is called."""
+    if isinstance(statistic, Mapping):
+        return "loss at " + ", ".join(f"{name} {value:.4g}" for name, value in statistic.items())
+    return (
+        statistic
+        if isinstance(statistic, str)
+        else getattr(statistic, "__name__", "statistic").replace("<lambda>", "statistic")
+    )
+
+
+def as_number(value: Any) -> float:
+    """Value of a statistic, which is one number."""
+    if np.ndim(value) != 0:
+        raise TypeError(f"a statistic is one number, but this one has the shape {np.shape(value)}: {value!r}.")
+    return float(value)
+
+
+def tried(statistic: Callable[[Any], float], make: Callable[[], Any]) -> float:
+    """Statistic of a refit; nan where there is no refit or no value."""
+    try:
+        value = as_number(statistic(make()))
+    except Exception:  # whatever a user's function raises for one resample costs that draw alone
+        return float("nan")
+    return value if np.isfinite(value) else float("nan")
