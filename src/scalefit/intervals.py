@@ -98,6 +98,15 @@ class Interval:
         How the ends are read off the draws.
     doubts : tuple of (Doubt, str)
         What keeps it from being believed, most severe first, each with counts or names.
+
+    Examples
+    --------
+    >>> interval = Interval("alpha", 0.25, 0.21, 0.28, 0.015, 0.95, "percentile_t", ((Doubt.FEW_SPARE, "4"),))
+    >>> low, high = interval
+    >>> interval.refused, high
+    (False, 0.28)
+    >>> print(repr(interval).splitlines()[0])
+    alpha 0.25  95 % [0.21, 0.28]  standard error 0.015  percentile_t
     """
 
     statistic: str
@@ -172,7 +181,8 @@ def interval_ends(
 
     Examples
     --------
-    >>> interval_ends(np.arange(101.0), 50.0, 0.9, "percentile", jackknife=np.zeros(0), spare=9)
+    >>> low, high = interval_ends(np.arange(101.0), 50.0, 0.9, "percentile", jackknife=np.zeros(0), spare=9)
+    >>> round(low, 9), round(high, 9)
     (5.0, 95.0)
     """
     at = tails(draws, estimate, level, method, jackknife=jackknife, spare=spare)
@@ -211,7 +221,7 @@ def acceleration(jackknife: Floats) -> float:
     Examples
     --------
     >>> round(acceleration(np.array([1.0, 1.0, 1.0, 5.0])), 4)
-    -0.1925
+    -0.0962
     """
     values = jackknife[np.isfinite(jackknife)]
     if not len(values):

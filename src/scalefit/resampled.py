@@ -11,22 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .intervals import METHODS, MOST_FAILED, Doubt, Interval, Method, interval_ends, is_constant, tails
+from .doubting import find_doubts
+from .intervals import METHODS, Interval, Method, interval_ends
 from .parts import Part, Statistic, Traced, as_number, as_point, free_parameters, name_of, tried
 from .result import Curves, Fit
-from .schemes import SIZES, Scheme, Wild, shares_sizes
-from .status import Status
+from .schemes import Scheme, Wild
 
 Floats = NDArray[np.float64]
-
-MANY_AT_BOUND = 0.1  # share of refits at a bound that is worth a word
-SPARE = 5  # units beyond the free parameters under which intervals were less sure
-CLUSTERS = 8
-DECADES = 2.0  # beyond the runs, in which a forecast is the formula's rather than the data's
-UNDETERMINED = {
-    Status.TOO_FEW_VALUES, Status.AMPLITUDE_OUT_OF_RANGE, Status.COLLINEAR, Status.NOT_CONVERGED, Status.NOT_IDENTIFIED,
-    Status.NO_SPARE_ROWS,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -45,6 +36,16 @@ class Bootstrap:
         One per fit.
     notes : tuple of str
         What the scheme had to do differently.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> runs = sf.simulate(sf.PowerLaw(E=2, A=30, alpha=0.25), sf.grid(params=np.geomspace(1e7, 1e10, 12)), noise=0.003)
+    >>> boot = sf.bootstrap(sf.fit(sf.PowerLaw, runs), resamples=500)
+    >>> len(boot), boot.units, boot.spare, boot[0].ok
+    (500, 12, 9, True)
+    >>> boot.to_frame().columns.tolist()
+    ['statistic', 'estimate', 'standard_error', 'low', 'high', 'refused']
     """
 
     base: Fit | Curves
@@ -196,7 +197,10 @@ class Bootstrap:
         every = self.values(statistic)
         draws = every[np.isfinite(every)]
         jackknife = self.jackknife(statistic) if how == "bca" else np.empty(0)
-        doubts = self._doubts(statistic, estimate, every, draws, level, how, jackknife, reach)
+        doubts = find_doubts(
+            every, estimate, level, how, parts=self.used, scheme=self.scheme, units=self.units, spare=self.spare,
+            jackknife=jackknife, reach=reach,
+        )  # fmt: skip
         low = high = float("nan")
         if not any(doubt.refuses for doubt, _ in doubts):
             low, high = interval_ends(draws, estimate, level, how, jackknife=jackknife, spare=self.spare)
@@ -272,70 +276,3 @@ class Bootstrap:
                 fit(**statistic)
         value = as_number(statistic(self._like_base(traced))) if callable(statistic) else self.estimate(statistic)
         return value, max(reach)
-
-    def _doubts(
-        self, statistic: Statistic, estimate: float, every: Floats, draws: Floats, level: float, method: Method,
-        jackknife: Floats, reach: float,
-    ) -> tuple[tuple[Doubt, str], ...]:  # fmt: skip
-        """Everything that is in the way of believing an interval, most severe first."""
-        found: list[tuple[Doubt, str]] = []
-        if not np.isfinite(estimate):
-            return ((Doubt.NO_VALUE, ""),)
-        findings = [finding for part in self.used for finding in getattr(part.fit.model, "findings_", ())]
-        bad = sorted({status.name for status, _ in findings if status in UNDETERMINED})
-        if bad:
-            found.append((Doubt.NOT_DETERMINED, ", ".join(bad)))
-        lost, B = len(every) - len(draws), len(every)
-        loose = B * sum(share for key, share in self._shares().items() if key[0] is Status.NOT_CONVERGED)
-        if lost + loose > MOST_FAILED * B or len(draws) < 2:
-            found.append((Doubt.MANY_FAILED, f"{lost + loose:.0f} of {B}"))
-        elif is_constant(draws):
-            return (*found, (Doubt.ONE_VALUE, ""))
-        if lost and lost + loose <= MOST_FAILED * B:
-            found.append((Doubt.SOME_FAILED, f"{lost} of {B}"))
-        if loose and lost + loose <= MOST_FAILED * B:
-            found.append((Doubt.NOT_CONVERGED, f"{loose:.0f} of {B}"))
-        spare, least = self.spare, 1 if self.scheme.by else 2
-        if spare < least:
-            found.append((Doubt.TOO_FEW_SPARE, f"{self.units} units, {self.units - spare} free parameters"))
-        elif spare < SPARE:
-            found.append((Doubt.FEW_SPARE, f"{spare}"))
-        if len(draws) > 1 and spare >= least:
-            found += self._tail_doubts(draws, estimate, level, method, jackknife)
-        for (status, about), share in self._shares().items():
-            if share > MANY_AT_BOUND and status is not Status.NOT_CONVERGED:
-                found.append((Doubt.AT_BOUND, f"{status.name} ({about}) in {100 * share:.0f} % of the refits"))
-        if self.scheme.by and self.units < CLUSTERS:
-            found.append((Doubt.FEW_CLUSTERS, f"{self.units} of {self.scheme.by}"))
-        if not self.scheme.by and any(shares_sizes(part.fit.table, part.fit.inputs) for part in self.parts):
-            found.append((Doubt.NO_CLUSTERS, ""))
-        if reach > DECADES:
-            found.append((Doubt.FAR, f"{reach:.1f} decades"))
-        if method in ("bca", "basic") or (isinstance(self.scheme, Wild) and self.scheme.residuals == "plain"):
-            found.append((Doubt.NOT_MEASURED_TO_COVER, f"{self.scheme.kind}, {method}"))
-        order = list(Doubt)
-        return tuple(sorted(found, key=lambda pair: order.index(pair[0])))
-
-    def _tail_doubts(
-        self, draws: Floats, estimate: float, level: float, method: Method, jackknife: Floats
-    ) -> list[tuple[Doubt, str]]:
-        """Whether the tails that an interval is read off hold any draw."""
-        at = tails(draws, estimate, level, method, jackknife=jackknife, spare=self.spare)
-        if not np.all(np.isfinite(at)):
-            return [(Doubt.ALL_ON_ONE_SIDE, "")]
-        least = min(at[0], 1 - at[1])
-        distinct = self.scheme.distinct(self.units)
-        # of a few clusters the range of the draws is given, and FEW_CLUSTERS says so
-        if least * min(distinct, len(draws)) >= 1 or (self.scheme.by and SIZES <= self.units < CLUSTERS):
-            return []
-        if least * distinct < 1:
-            return [(Doubt.TOO_FEW_DRAWS, f"{distinct:.0f} of {self.units} units, tails of {100 * least:.2g} %")]
-        return [(Doubt.TOO_FEW_RESAMPLES, f"{len(draws)} for tails of {100 * least:.2g} %")]
-
-    def _shares(self) -> dict[tuple[Status, str], float]:
-        """Share of the refits that have each status, over the slices used."""
-        shares: dict[tuple[Status, str], float] = {}
-        for part in self.used:
-            for key, which in part.refits.flags.items():
-                shares[key] = shares.get(key, 0.0) + float(which.mean()) / len(self.used)
-        return shares

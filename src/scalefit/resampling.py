@@ -68,7 +68,10 @@ def bootstrap(
     >>> runs = sf.simulate(sf.PowerLaw(E=2, A=30, alpha=0.25), sf.grid(params=np.geomspace(1e7, 1e10, 12)), noise=0.003)
     >>> boot = sf.bootstrap(sf.fit(sf.PowerLaw, runs), seed=1)
     >>> boot.interval("alpha")
+    alpha 0.237576  95 % [0.209755, 0.263798]  standard error 0.0121  percentile_t
     >>> low, high = boot.interval(lambda fit: fit(1e11))
+    >>> low < boot.base(1e11) < high
+    True
     """
     fits = _check_base(fit)
     resamples, seed = _whole("resamples", resamples, 2, MOST_RESAMPLES), _whole("seed", seed, 0, 2**63)
