@@ -167,7 +167,7 @@ def interval_ends(
     Returns
     -------
     low, high : float
-        Quantiles are interpolated linearly. nan if z0 is infinite.
+        Quantiles are interpolated linearly. The value of draws that are all equal; nan if z0 is infinite.
 
     Notes
     -----
@@ -185,6 +185,8 @@ def interval_ends(
     >>> round(low, 9), round(high, 9)
     (5.0, 95.0)
     """
+    if is_constant(draws):
+        return float(draws[0]), float(draws[0])
     at = tails(draws, estimate, level, method, jackknife=jackknife, spare=spare)
     if not np.all(np.isfinite(at)):
         return float("nan"), float("nan")

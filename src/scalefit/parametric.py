@@ -244,7 +244,7 @@ class LawRegressor(RegressorMixin, BaseEstimator):
         columns = np.asarray(validate_data(self, X, dtype=float, reset=False)).T
         numbers, derivatives = self.law_.to_dict(), []
         for name in self.free_:
-            step = 1e-6 * max(abs(numbers[name]), 1e-6)
+            step = 1e-6 * (abs(numbers[name]) or 1.0)  # relative: an exponent per FLOP can be 1e-20
             sides = [self.law(**self._tie({**numbers, name: numbers[name] + move})) for move in (step, -step)]
             derivatives.append((sides[0](*columns) - sides[1](*columns)) / (2 * step))
         return np.stack(derivatives, axis=1)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .constraints import Constraints
 from .diagnosis import LARGEST_LOG, diagnose
 from .laws import Law, SeparableLaw
-from .objective import Objective
+from .objective import Objective, weighted_median
 from .replicates import Floats, Refits
 from .solver import Optima, make_problem, refit
 from .status import Status
@@ -49,6 +49,7 @@ class LawRefits(Refits):
         B = max(len(Y), len(W))
         self.failed = ~(self._enough() & np.all(np.where(W > 0, Y, 1.0) > 0, axis=1))
         self.failed |= np.any(~np.isfinite(Y), axis=1)
+        self.failed |= self._below_floor()
         good = np.flatnonzero(~self.failed)
         self.place = np.cumsum(~self.failed) - 1
         self.optima = [self._solve(good[i : i + self._block()]) for i in range(0, len(good), self._block())]
@@ -73,6 +74,14 @@ class LawRefits(Refits):
         different = np.unique(self.X, axis=0, return_inverse=True)[1].ravel()
         seen = np.stack([used[:, different == place].any(axis=1) for place in range(different.max() + 1)])
         return np.asarray((used.sum(axis=1) >= len(self.constraints.free)) & (seen.sum(axis=0) > 1))
+
+    def _below_floor(self) -> NDArray[np.bool_]:
+        """Refits half of whose losses lie at or below a fixed E."""
+        E, below = (self.base.fixed or {}).get("E", 0.0), np.zeros(len(self.failed), dtype=bool)
+        if np.any(self.Y <= E):
+            for b in np.flatnonzero(~self.failed):
+                below[b] = weighted_median(self.Y[b % len(self.Y)], self.W[b % len(self.W)]) <= E
+        return below
 
     def _solve(self, which: NDArray[np.intp]) -> Optima:
         model, law, free = self.base, self.law, self.constraints

@@ -71,6 +71,7 @@ class Wild:
         _one_of("weights", self.weights, get_args(Weights))
         _one_of("residuals", self.residuals, get_args(Residuals))
         _one_of("method", self.method, METHODS)
+        _column_name(self.by)
 
     def enumerates(self, units: int) -> bool:
         """Whether the patterns of so few units are all taken, instead of drawn."""
@@ -116,6 +117,7 @@ class Pairs:
 
     def __post_init__(self) -> None:
         _one_of("method", self.method, METHODS)
+        _column_name(self.by)
 
     def enumerates(self, units: int) -> bool:
         """Never."""
@@ -195,3 +197,8 @@ def shares_sizes(table: LossTable, inputs: tuple[str, ...]) -> bool:
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, not {value!r}.")
+
+
+def _column_name(by: object) -> None:
+    if not isinstance(by, str | None):
+        raise TypeError(f"by must be the name of one column, or None for rows, not {by!r}.")
