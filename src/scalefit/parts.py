@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .replicates import Refits
 from .result import Fit
 from .schemes import Labels
+from .table import LossTable
 
 Floats = NDArray[np.float64]
 Statistic = str | Mapping[str, float] | Callable[[Any], float]
@@ -55,7 +56,7 @@ class Part:
         if self.counts is not None:
             rows = np.repeat(np.arange(len(loss)), self.counts[b].astype(int))
             loss = loss[rows]
-        return replace(self.fit, model=self.refits[b], table=self.fit.table.resampled(loss, f"resample {b}", rows))
+        return Refit(self.fit, self.refits[b], partial(self.fit.table.resampled, loss, f"resample {b}", rows))
 
     def without(self, unit: int) -> Fit:
         """Fit without the rows of a unit; the fit itself if it has none of them."""
@@ -63,8 +64,21 @@ class Part:
         if place == len(self.units) or self.units[place] != unit:
             return self.fit
         rows = np.flatnonzero(self.labels != unit)
-        table = self.fit.table.resampled(self.fit.table.loss[rows], f"without unit {unit}", rows)
-        return replace(self.fit, model=self.jackknife[place], table=table)
+        table = partial(self.fit.table.resampled, self.fit.table.loss[rows], f"without unit {unit}", rows)
+        return Refit(self.fit, self.jackknife[place], table)
+
+
+class Refit(Fit):
+    """Fit to resampled rows, whose table is made when asked for: most statistics never look at it."""
+
+    def __init__(self, base: Fit, model: Any, make_table: Callable[[], LossTable]) -> None:
+        vars(self).update(model=model, inputs=base.inputs, weights=base.weights, make_table=make_table)
+
+    @cached_property
+    def table(self) -> LossTable:
+        """Resampled rows."""
+        made: LossTable = vars(self)["make_table"]()
+        return made
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -72,6 +86,11 @@ class Traced(Fit):
     """Fit that remembers how many decades beyond its runs it was asked for a loss."""
 
     reach: list[float] = field(default_factory=list)
+
+    @staticmethod
+    def of(fit: Fit, reach: list[float]) -> Traced:
+        """The fit, with a list to which it adds."""
+        return Traced(fit.model, fit.table, fit.inputs, fit.weights, reach)
 
     def __call__(self, *columns: ArrayLike, **named: ArrayLike) -> Any:
         """Predicted loss, as of any fit."""

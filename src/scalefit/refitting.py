@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .constraints import Constraints
-from .diagnosis import LARGEST_LOG, diagnose
+from .diagnosis import LARGEST_LOG, Finding, diagnose
 from .laws import Law, SeparableLaw
 from .objective import Objective, weighted_median
 from .replicates import Floats, Refits
@@ -138,19 +140,27 @@ class LawRefits(Refits):
 
     def model(self, index: int) -> Any:
         """LawRegressor of one refit; what is wrong with it is found out when asked for."""
-        base, place = self.base, int(self.place[index])
-        optima, column = self.optima[place // self._block()], place % self._block()
-        one = Optima(**{name: value[..., [column]] for name, value in vars(optima).items()})
-        made = type(base)(**base.get_params(deep=False))
-        made.law_ = self.numbers(one.natural[:, 0])
-        made.objective_, made.objective_value_ = base.objective_, float(one.objective[0])
-        made.free_, made.n_features_in_ = base.free_, base.n_features_in_
-        made.search_ = {**base.search_, "method": "refit from a base fit"}
-        y, w = self.Y[index % len(self.Y)], self.W[index % len(self.W)]
-        used = w > 0
-        X, y, law = self.X[used], y[used], made.law_
-        made.diagnose_ = lambda: diagnose(self.law, self.constraints, one, X, y, np.asarray(law(*X.T)), self.inputs)
+        optima, column = self._optima(index)
+        made = copy(self.base)
+        for stale in ("findings_", "status_"):
+            vars(made).pop(stale, None)
+        made.law_ = self.numbers(optima.natural[:, column])
+        made.objective_value_ = float(optima.objective[column])
+        made.search_ = {**self.base.search_, "method": "refit from a base fit"}
+        made.diagnose_ = partial(self._diagnose, index, made.law_)
         return made
+
+    def _optima(self, index: int) -> tuple[Optima, int]:
+        """Batch that holds a refit, and its column there."""
+        place = int(self.place[index])
+        return self.optima[place // self._block()], place % self._block()
+
+    def _diagnose(self, index: int, law: Law) -> list[Finding]:
+        optima, column = self._optima(index)
+        one = Optima(**{name: value[..., [column]] for name, value in vars(optima).items()})
+        y, used = self.Y[index % len(self.Y)], self.W[index % len(self.W)] > 0
+        X, y = self.X[used], y[used]
+        return diagnose(self.law, self.constraints, one, X, y, np.asarray(law(*X.T)), self.inputs)
 
 
 def as_tables(Y: ArrayLike, sample_weight: ArrayLike | None, n: int) -> tuple[Floats, Floats]:

@@ -270,7 +270,7 @@ class Bootstrap:
     def _traced(self, statistic: Statistic) -> tuple[float, float]:
         """Estimate, and how many decades beyond the runs the statistic looks."""
         reach: list[float] = [0.0]
-        traced = [Traced(**vars(part.fit), reach=reach) for part in self.parts]
+        traced = [Traced.of(part.fit, reach) for part in self.parts]
         if isinstance(statistic, Mapping):
             for fit in traced:
                 fit(**statistic)
