@@ -8,6 +8,7 @@ import pytest
 from oracle import objective, oracle
 from scalefit.solver import EXPONENT_RANGE, make_problem, power_law_starts, refit, solve, trf_multistart
 from scalefit.solver.newton import newton
+from scalefit.solver.screen import box_minimum
 
 CONTRACT = 1e-9
 
@@ -227,3 +228,32 @@ def test_objective_of_the_optimum_is_that_of_its_parameters():
     assert optima.objective[0] == pytest.approx(
         objective(y - E - np.exp(log_A) * x**-alpha, np.ones(12), 0.01), rel=1e-9
     )
+
+
+@pytest.mark.parametrize("variables", [1, 2])
+def test_the_closed_form_of_a_box_minimum_is_as_low_as_any_point_of_the_box(variables):
+    rng = np.random.default_rng(9)
+    factors = rng.standard_normal((variables, 3, 400))
+    H, g = np.einsum("inb,jnb->ijb", factors, factors), 3 * rng.standard_normal((variables, 400))
+    low = -rng.random((variables, 400))
+    high = low + 2 * rng.random((variables, 400))
+    d = box_minimum(H, g, low, high)
+    assert np.all((low <= d) & (d <= high))
+    lattice = np.stack(np.meshgrid(*[np.linspace(0, 1, 41)] * variables)).reshape(variables, -1, 1)
+    points = low[:, None] + lattice * (high - low)[:, None]
+
+    def height(at):
+        return (at * (g[:, None] + 0.5 * np.einsum("ijb,jmb->imb", H, at))).sum(axis=0)
+
+    assert np.all(height(d[:, None])[0] <= height(points).min(axis=0) + 1e-12)
+
+
+def test_refits_with_the_exponent_alone_free_reach_the_optimum():
+    rng = np.random.default_rng(10)
+    x = np.geomspace(1e7, 1e10, 12)
+    Y = (2 + 30 * x**-0.25)[:, None] * np.exp(0.01 * rng.standard_normal((12, 32)))
+    problem = make_problem(
+        np.log(x)[None], Y, np.ones((12, 1)), log=False, delta=0.01, T=np.eye(3)[:, 2:], c=np.array([2, np.log(30), 0])
+    )
+    warm, cold = refit(problem, np.array([2, np.log(30), 0.25])), solve(problem)
+    np.testing.assert_allclose(warm.objective, cold.objective, rtol=CONTRACT)

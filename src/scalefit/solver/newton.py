@@ -18,6 +18,7 @@ from .problem import Floats, Problem
 Bools = NDArray[np.bool_]
 
 GAIN_TOLERANCE = 1e-13  # relative gain that an undamped step must promise to be worth another iteration
+ROUGH_TOLERANCE = 1e-5  # the same of an optimum that is only to start from
 FLOOR_TOLERANCE = 1e-10  # the same of an objective that is nothing
 ROUNDING = 4e-16  # relative error of an objective, per square root of a row
 FIRST_DAMPING = 0.03  # smallest damping that is not none
@@ -37,13 +38,13 @@ class Solution:
     converged: Bools
 
 
-def newton(problem: Problem, start: Floats, *, max_iterations: int = 200) -> Solution:
-    """Local optima from given starts, (q, B)."""
+def newton(problem: Problem, start: Floats, *, max_iterations: int = 200, rough: bool = False) -> Solution:
+    """Local optima from given starts, (q, B); rough ones, which are only to start from, end at the first small gain."""
     step = max(1, min(4096, CHUNK // problem.U.shape[1]))
     parts = []
     for first in range(0, problem.size, step):
         part = slice(first, first + step)
-        parts.append(_newton_chunk(problem.take(part), start[:, part], max_iterations))
+        parts.append(_newton_chunk(problem.take(part), start[:, part], max_iterations, rough))
     return Solution(
         free=np.concatenate([part.free for part in parts], axis=1),
         objective=np.concatenate([part.objective for part in parts]),
@@ -51,7 +52,7 @@ def newton(problem: Problem, start: Floats, *, max_iterations: int = 200) -> Sol
     )
 
 
-def _newton_chunk(problem: Problem, start: Floats, max_iterations: int) -> Solution:
+def _newton_chunk(problem: Problem, start: Floats, max_iterations: int, rough: bool) -> Solution:
     """Newton on columns that fit the cache; finished columns leave the batch."""
     size = start.shape[1]
     best, best_f = start.copy(), np.full(size, np.inf)
@@ -60,6 +61,7 @@ def _newton_chunk(problem: Problem, start: Floats, max_iterations: int) -> Solut
     sums = Sums(problem)
     x, previous, f_previous = start.copy(), start.copy(), np.full(size, np.inf)
     damping, predicted = np.full(size, np.nan), np.full(size, np.nan)
+    tolerance = ROUGH_TOLERANCE if rough else GAIN_TOLERANCE
     rounding = 1 + ROUNDING * np.sqrt(problem.U.shape[1])
     for _ in range(max_iterations):
         f = sums.objective(x)
@@ -72,8 +74,8 @@ def _newton_chunk(problem: Problem, start: Floats, max_iterations: int) -> Solut
         stuck = ~accepted & (predicted <= 100 * (rounding - 1) * np.maximum(f, problem.floor))
         g, H = sums.derivatives(damping)
         d, promised, definite = box_step(H, g, problem.lower - x, problem.upper - x)
-        flat = accepted & definite & (promised <= np.maximum(GAIN_TOLERANCE * f, FLOOR_TOLERANCE * problem.floor))
-        stopped = (flat & (damping == 0)) | stuck
+        flat = accepted & definite & (promised <= np.maximum(tolerance * f, FLOOR_TOLERANCE * problem.floor))
+        stopped = (flat & (rough | (damping == 0))) | stuck
         over |= stopped | (damping > MAX_DAMPING)
         moves = accepted & definite & ~over
         previous, f_previous = np.where(accepted, x, previous), f
@@ -143,7 +145,8 @@ class Sums:
             np.subtract(self.log_y, self.scratch, out=self.residual)
         else:
             np.subtract(self.log_y, self.value, out=self.residual)
-        np.clip(self.residual, -problem.delta, problem.delta, out=self.psi)
+        np.minimum(self.residual, problem.delta, out=self.psi)  # twice as fast as np.clip with a bound per column
+        np.maximum(self.psi, -problem.delta, out=self.psi)
         np.multiply(self.psi, -0.5, out=self.scratch)
         self.scratch += self.residual
         self.scratch *= self.psi

@@ -69,9 +69,12 @@ def _differs(problem: Problem, best: Solution, fit: NDArray[np.intp], other: Sol
 
 def _through_wider_zones(problem: Problem, start: Floats) -> Solution:
     """Optima by way of wider zones, which lead out of the kinks that a narrow one has near the absolute error."""
-    typical = np.abs(problem.residuals(start)).mean(axis=0)
+    typical, start = np.abs(problem.residuals(start)).mean(axis=0), start.copy()
     for zone in WIDER:
-        start = newton(replace(problem, delta=np.maximum(problem.delta, zone * typical)), start).free
+        wide = np.flatnonzero(zone * typical > problem.delta)
+        if len(wide):
+            zoned = replace(problem.take(wide), delta=zone * typical[wide])
+            start[:, wide] = newton(zoned, start[:, wide], rough=True).free
     return newton(problem, start)
 
 

@@ -115,7 +115,7 @@ def solve_inner(problem: Problem, grid: Grid) -> tuple[Floats, Floats]:
         g = -np.einsum("jnm,nm->jm", weighted, residual)
         H = np.einsum("jnm,knm->jkm", weighted, basis)
         H[diagonal, diagonal] *= 1 + 1e-12
-        d, _, _ = box_step(H, g, low - z, high - z)
+        d = box_minimum(H, g, low - z, high - z)
         before, z = z, np.minimum(np.maximum(np.where(np.isfinite(d), z + d, z), low), high)
         residual = target - np.einsum("jnm,jm->nm", basis, z)
         far = np.abs(residual)
@@ -144,16 +144,43 @@ def linear_profile(problem: Problem, start: Floats, grid: Grid) -> tuple[Floats,
         known = known / model[:, 0] ** 2
     weights = problem.W * known[:, None]  # (n, B) or (n, 1)
     low, high = (bound.reshape(J, G, size) for bound in _linear_box(problem, grid))
+    weighted = weights * problem.Y
+    pull = (grid.basis.transpose(2, 0, 1).reshape(G * J, len(weighted)) @ weighted).reshape(G, J, weighted.shape[1])
     z, values = np.empty((J, G, size)), np.empty((G, size))
     for point in range(G):
         basis, offset = grid.basis[:, :, point], grid.offset[:, point, None]
-        products = (basis[:, None, :] * basis[None, :, :]).reshape(J * J, -1) @ weights
-        H = np.broadcast_to(products.reshape(J, J, -1), (J, J, size))
-        g = np.broadcast_to(basis @ (weights * (offset - problem.Y)), (J, size))
-        d = box_step(H, g, low[:, point], high[:, point])[0] if J else z[:, point]
-        constant = (weights * offset * (offset - 2 * problem.Y)).sum(axis=0) if offset.any() else 0.0
+        products = (basis[:, None, :] * basis[None, :, :]).reshape(J * J, len(weights)) @ weights
+        H = products.reshape(J, J, weights.shape[1])  # of one column where the fits share their weights
+        g, constant = -np.broadcast_to(pull[point], (J, size)), 0.0
+        if offset.any():
+            g += basis @ (weights * offset)
+            constant = (weights * offset * (offset - 2 * problem.Y)).sum(axis=0)
+        d = box_minimum(H, g, low[:, point], high[:, point]) if J else z[:, point]
         z[:, point], values[point] = d, (d * (2 * g + (H * d).sum(axis=1))).sum(axis=0) + constant
     return z, values
+
+
+def box_minimum(H: Floats, g: Floats, low: Floats, high: Floats) -> Floats:
+    """(J, B) minima of g'd + d'Hd/2 for low <= d <= high, column by column: of one or two variables in closed form.
+
+    Of two, the minimum in the box has the first or the second variable where the minimum without a box has it, clipped,
+    and the other where it is best given that; the lower of the two points is it.
+    """
+    if len(g) > 2:
+        return box_step(np.broadcast_to(H, (*H.shape[:2], g.shape[1])), g, low, high)[0]
+    if len(g) == 1:
+        return np.asarray(np.minimum(np.maximum(-g / np.maximum(H[0], 1e-300), low), high))
+    (a, b, c), (first, second) = (H[0, 0], H[0, 1], H[1, 1]), g
+    a, c = np.maximum(a, 1e-300), np.maximum(c, 1e-300)
+    determinant = np.maximum(a * c - b * b, np.maximum(1e-14 * a * c, 1e-300))
+    x = np.minimum(np.maximum((b * second - c * first) / determinant, low[0]), high[0])
+    y = np.minimum(np.maximum(-(second + b * x) / c, low[1]), high[1])
+    other_y = np.minimum(np.maximum((b * first - a * second) / determinant, low[1]), high[1])
+    other_x = np.minimum(np.maximum(-(first + b * other_y) / a, low[0]), high[0])
+    height = x * (first + 0.5 * a * x + b * y) + y * (second + 0.5 * c * y)
+    other = other_x * (first + 0.5 * a * other_x + b * other_y) + other_y * (second + 0.5 * c * other_y)
+    lower = other < height
+    return np.stack([np.where(lower, other_x, x), np.where(lower, other_y, y)])
 
 
 def _linear_box(problem: Problem, grid: Grid) -> tuple[Floats, Floats]:
