@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,12 +17,18 @@ from typer.testing import CliRunner
 import scalefit as sf
 from golden_files import check_golden
 from scalefit.cli import Against, app
+from scalefit.interval_options import MOST_RESAMPLES, MethodName
+from scalefit.intervals import METHODS
 from scalefit.laws import LAWS
 from scalefit.options import CurveLaw, LawName
-from scalefit.terminal import LISTED, in_shell, visible
+from scalefit.resampling import MOST_RESAMPLES as MOST
+from scalefit.screens import LISTED
+from scalefit.terminal import in_shell, visible
 
 PYTHIA = ["fit", "pythia", "--law", "power", "--inputs", "params", "--where", "kept"]
 CURVES = ["curves", "grid.csv", "--along", "params", "--at", "tokens"]
+GRID = ["fit", "grid.csv"]
+FORECAST = ["--predict", "params=1e11,tokens=2e12"]
 PACKAGE = str(Path(sf.__file__).resolve().parents[1])
 NEEDS_DEV_FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 
@@ -238,6 +246,150 @@ def test_curves_that_are_not_ok_are_exit_code_3():
     assert "--fix E=0" in result.stdout
 
 
+# Intervals and predictions.
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code"),
+    [
+        ("fit_interval", [*GRID, "--interval", *FORECAST, "--fix", "B=410.7", "--tie", "beta=alpha"], 0),
+        ("fit_refused", [*PYTHIA, "--interval", "--predict", "params=1e12"], 3),
+        ("fit_predict", [*PYTHIA, "--predict", "params=1e12"], 0),
+        ("curves_interval", [*CURVES, "--interval", "--predict", "params=1e11"], 0),
+        ("curves_predict", [*CURVES, "--predict", "params=1e11", "--predict", "params=1e12"], 0),
+    ],
+)
+def test_intervals_and_predictions_stand_beside_the_numbers(name, arguments, code):
+    result = run(*arguments)
+    assert (result.exit_code, result.stderr) == (code, "")
+    check_golden(name, result.stdout)
+
+
+def test_intervals_are_those_of_the_library():
+    found = json.loads(run(*GRID, "--interval", *FORECAST, "--json").stdout)
+    boot = sf.bootstrap(sf.fit(sf.Chinchilla, sf.LossTable.read("grid.csv")))
+    assert {key: found["intervals"][key] for key in boot.to_dict()} == boot.to_dict()
+    forecast = boot.interval({"params": 1e11, "tokens": 2e12})
+    assert found["intervals"]["predictions"] == [{"at": {"params": 1e11, "tokens": 2e12}, **forecast.to_dict()}]
+    assert found["predictions"] == [{"at": {"params": 1e11, "tokens": 2e12}, "loss": forecast.estimate}]
+
+
+@pytest.mark.parametrize(
+    ("options", "scheme", "changed"),
+    [
+        (["--resamples", "50", "--seed", "7"], None, {"resamples": 50, "seed": 7}),
+        (["--by", "tokens"], sf.Wild(by="tokens"), {}),
+        (["--scheme", "wild-bca"], sf.wild_bca(), {}),
+        (["--scheme", "wild-bca", "--by", "params"], sf.Wild(residuals="plain", by="params", method="bca"), {}),
+        (["--scheme", "pairs", "--by", "params"], sf.Pairs(by="params"), {}),
+        (["--scheme", "default"], None, {}),
+    ],
+)
+def test_options_of_intervals_reach_the_bootstrap(options, scheme, changed):
+    found = json.loads(run(*GRID, "--interval", "--fix", "E=1.69", "--json", *options).stdout)["intervals"]
+    model = sf.LawRegressor(sf.Chinchilla, fixed={"E": 1.69})
+    boot = sf.bootstrap(sf.fit(model, sf.LossTable.read("grid.csv")), scheme, **changed)
+    assert {key: found[key] for key in boot.to_dict()} == json.loads(json.dumps(boot.to_dict()).replace("NaN", "null"))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_level_and_method_reach_every_interval(method):
+    found = json.loads(run(*GRID, "--interval", "--level", "0.8", "--method", method, "--json", *FORECAST).stdout)
+    rows = [*found["intervals"]["intervals"], *found["intervals"]["predictions"]]
+    assert [(row["level"], row["method"]) for row in rows] == [(0.8, method)] * 6
+    assert "80 % interval" in run(*GRID, "--interval", "--level", "0.8", "--method", method).stdout
+
+
+def test_the_command_line_offers_what_the_library_has():
+    assert [name.value for name in MethodName] == list(METHODS)
+    assert MOST_RESAMPLES == MOST
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--resamples", "9"),
+        ("--seed", "0"),
+        ("--scheme", "pairs"),
+        ("--by", "lr"),
+        ("--level", ".9"),
+        ("--method", "bca"),
+    ],
+)
+@pytest.mark.parametrize("command", [GRID, CURVES])
+def test_an_option_of_intervals_without_interval_is_a_usage_error(command, options):
+    result = run(*command, *options)
+    assert result.exit_code == 2
+    assert options[0] in result.stderr
+    assert "Add --interval" in " ".join(re.sub("[│╭╮╰╯─]", " ", result.stderr).split())
+
+
+def test_a_doubt_is_told_once_and_not_by_parameter():
+    shown = " ".join(run(*PYTHIA, "--interval").stdout.split())
+    assert shown.count("too few distinct resamples") == 1
+    assert shown.count(" refused ") == 1 + len(["E", "A", "alpha"])
+
+
+def test_a_far_prediction_is_doubted_by_name():
+    shown = " ".join(run(*GRID, "--interval", *FORECAST, "--predict", "params=1e14,tokens=1e12").stdout.split())
+    assert "(loss at params 1e+14, tokens 1e+12: 4.0 decades)" in shown
+
+
+def test_exit_code_3_needs_every_interval_refused():
+    slices = json.loads(run(*CURVES, "--interval", "--json").stdout)["intervals"]
+    assert all(row["refused"] for part in slices["slices"] for row in part["intervals"])
+    assert not any(row["refused"] for row in slices["intervals"])  # of the means
+    assert run(*CURVES, "--interval").exit_code == 0
+    assert run(*PYTHIA, "--interval").exit_code == 3
+    assert run(*PYTHIA, "--interval", "--level", "0.5").exit_code == 0
+    assert run(*PYTHIA).exit_code == 0
+
+
+def test_a_saved_fit_carries_its_intervals_and_reads_back():
+    asked = [*PYTHIA, "--interval", "--predict", "params=1e11"]
+    printed = strict(run(*asked, "--json", "-o", "fit.json").stdout)
+    saved = strict(Path("fit.json").read_text(encoding="utf-8"))
+    assert saved["intervals"] == printed["intervals"]
+    assert saved["predictions"] == printed["predictions"]
+    assert run(*PYTHIA, "-o", "plain.json").exit_code == 0
+    assert sf.read_fit("fit.json").to_dict() == sf.read_fit("plain.json").to_dict()
+
+
+@pytest.mark.parametrize("command", [PYTHIA, CURVES])
+def test_an_interruption_is_one_line_and_leaves_no_file(command, folder, monkeypatch):
+    def interrupt(*_, progress, **__):
+        progress(1, 2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("scalefit.resampling.bootstrap", interrupt)
+    result = run(*command, "--interval", "-o", "out.json")
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "error: interrupted.\n")
+    assert [path.name for path in folder.iterdir()] == ["grid.csv"]
+
+
+def test_control_c_ends_a_running_bootstrap(folder):
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "scalefit.cli", *GRID, "--interval", "--resamples", "1000000", "-o", "fit.json"]
+    environment = {**os.environ, "TERM": "xterm-256color", "NO_COLOR": "1"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=theirs, env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as running:  # fmt: skip
+        os.close(theirs)
+        shown = ""
+        while "resampling grid.csv" not in shown:
+            shown += os.read(ours, 100_000).decode()
+        running.send_signal(signal.SIGINT)
+        printed, _ = running.communicate(timeout=120)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert (running.returncode, printed) == (130, b"")
+    assert re.sub(r"\x1b\[\d*m", "", shown).endswith("error: interrupted.\r\n")
+    assert "Traceback" not in shown
+    assert [path.name for path in folder.iterdir()] == ["grid.csv"]
+
+
 # JSON and files.
 
 
@@ -248,7 +400,9 @@ def strict(text):
     return json.loads(text, parse_constant=refuse)
 
 
-@pytest.mark.parametrize("arguments", [PYTHIA, CURVES, ["datasets"]])
+@pytest.mark.parametrize(
+    "arguments", [PYTHIA, CURVES, [*GRID, "--interval"], [*CURVES, "--interval"], ["datasets"]], ids=" ".join
+)
 def test_json_is_all_that_is_printed(arguments):
     result = run(*arguments, "--json")
     assert result.exit_code == 0
@@ -380,6 +534,8 @@ BAD_REQUESTS = {
     "unknown column to map": (["fit", "grid.csv", "--columns", "params=size"], "--columns params=size"),
     "nothing to derive": (["fit", "grid.csv", "--flops", "6ND"], "--flops 6ND"),
     "same column twice": ([*CURVES[:4], "--at", "params"], "params"),
+    "unknown clusters": ([*PYTHIA, "--interval", "--by", "seed"], "no column 'seed'"),
+    "one cluster": ([*PYTHIA, "--interval", "--by", "tokens"], "or leave out --by"),
     "no slices": ([*CURVES, "--min-rows", "100"], "--min-rows=100"),
 }
 
@@ -425,6 +581,22 @@ ABSURD = {
     "rtol infinite": [*CURVES, "--rtol", "inf"],
     "no rows asked": [*CURVES, "--min-rows", "0"],
     "unknown rival": [*CURVES, "--against", "none of them"],
+    "one resample": [*GRID, "--interval", "--resamples", "1"],
+    "too many resamples": [*GRID, "--interval", "--resamples", str(MOST_RESAMPLES + 1)],
+    "negative seed": [*GRID, "--interval", "--seed", "-1"],
+    "unknown scheme": [*GRID, "--interval", "--scheme", "wild"],
+    "unknown method": [*GRID, "--interval", "--method", "student"],
+    "level one": [*GRID, "--interval", "--level", "1"],
+    "level nan": [*GRID, "--interval", "--level", "nan"],
+    "predict nothing": [*GRID, "--predict", ""],
+    "predict with one input of two": [*GRID, "--predict", "params=1e9"],
+    "predict at another column": [*GRID, "--predict", "params=1e9,flops=1e20"],
+    "predict at text": [*GRID, "--predict", "params=1B,tokens=1e10"],
+    "predict at zero": [*GRID, "--predict", "params=0,tokens=1e10"],
+    "predict at infinity": [*GRID, "--predict", "params=inf,tokens=1e10"],
+    "predict twice at one input": [*GRID, "--predict", "params=1e9,params=1e9,tokens=1e10"],
+    "predict the same twice": [*GRID, *FORECAST, *FORECAST],
+    "predict across slices": [*CURVES, "--predict", "tokens=1e10"],
 }
 
 
@@ -461,6 +633,18 @@ def test_escapes_of_users_never_reach_the_terminal():
         assert r"\x1b[" in result.output
 
 
+def test_text_of_users_about_intervals_is_shown_as_it_is():
+    frame = sf.load("pythia").to_frame().rename(columns={"params": "[bold]N\x1b[31m"})
+    save(frame.assign(**{"[red]x\x1b[2J[/red]": frame.index // 2}), "t.csv")
+    inputs = ["--law", "power", "--inputs", "params", "--columns", "params=[bold]N\x1b[31m"]
+    shown = run("fit", "t.csv", *inputs, "--interval", "--by", "[red]x\x1b[2J[/red]")
+    assert shown.exit_code in (0, 3)
+    assert r"by [red]x\x1b[2J[/red]" in " ".join(shown.stdout.split())
+    other = run("fit", "t.csv", *inputs[:3], "[bold]N\x1b[31m", "--predict", "[bold]N\x1b[31m=1e12")
+    assert r"[bold]N\x1b[31m 1e+12" in other.stdout
+    assert "\x1b" not in shown.output + other.output
+
+
 def test_visible_keeps_letters_of_every_language():
     assert visible("größe 大小 é") == "größe 大小 é"
     assert visible("a\tb\x07\x9b\udcff") == r"a\tb\x07\x9b\udcff"
@@ -469,6 +653,12 @@ def test_visible_keeps_letters_of_every_language():
 def test_messages_speak_of_options():
     assert in_shell("pass flops='6ND' or columns={'loss': '...'}") == "pass --flops 6ND or --columns loss=..."
     assert in_shell("say so with fixed={'E': 0}.") == "say so with --fix E=0."
+    assert in_shell("Choose another column, or by=None.") == "Choose another column, or leave out --by."
+
+
+@pytest.mark.parametrize("words", [*sf.Status, *sf.Doubt], ids=lambda words: words.name)
+def test_no_sentence_of_the_library_speaks_python_in_the_shell(words):
+    assert not re.search(r"\w=|\w\(", in_shell(words.value).replace("--fix E=0", ""))
 
 
 # Processes: import cost, terminals, encodings.

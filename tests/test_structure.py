@@ -84,7 +84,7 @@ def test_the_reader_of_imports_sees_them_all():
     assert seen == rooms_seen(SOURCE / "parametric.py")
     assert "options" in rooms_seen(SOURCE / "cli.py")  # from . import options
     assert "fitting" in rooms_seen(SOURCE / "cli.py")  # inside a function
-    assert "table" in rooms_seen(SOURCE / "terminal.py")  # for type checking alone
+    assert "table" in rooms_seen(SOURCE / "screens.py")  # for type checking alone
 
 
 def test_imports_within_the_solver_point_down():

@@ -1,7 +1,7 @@
 """The command line: `scalefit fit`, `scalefit curves`, `scalefit datasets`.
 
-Exit codes: 0 ok, 1 bad input or file, 2 usage, 3 fitted but the status is not ok. What needs scikit-learn is imported
-inside the commands, so that `--help` answers at once.
+Exit codes: 0 ok, 1 bad input or file, 2 usage, 3 fitted but the status is not ok or every interval is refused, 130
+interrupted. What needs scikit-learn is imported inside the commands, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from io import TextIOWrapper
@@ -18,18 +18,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import __version__, options
-from .terminal import console, curves_screen, datasets_screen, fit_screen, in_shell, print_error, working
+from . import __version__, interval_options, options
+from .interval_options import Asked
+from .screens import curves_screen, datasets_screen, fit_screen
+from .terminal import console, in_shell, print_error, working
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from .parametric import LawRegressor
     from .result import Curves
+    from .summary import Summary
     from .table import LossTable
 
-BAD_INPUT, NOT_OK = 1, 3
-EXIT_CODES = "Exit codes: 0 ok, 1 bad input or file, 2 usage, 3 fitted but the status is not ok."
+BAD_INPUT, NOT_OK, INTERRUPTED = 1, 3, 130
+EXIT_CODES = (
+    "Exit codes: 0 ok, 1 bad input or file, 2 usage, 3 fitted but the status is not ok or every interval is refused, "
+    "130 interrupted."
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -90,10 +96,19 @@ def fit_command(
     best: options.Best = None,
     drop_invalid: options.DropInvalid = False,
     weights: options.Weights = None,
+    interval: interval_options.Wanted = False,
+    resamples: interval_options.Resamples = None,
+    seed: interval_options.Seed = None,
+    scheme: interval_options.Schemes = None,
+    by: interval_options.By = None,
+    level: interval_options.Level = None,
+    method: interval_options.Methods = None,
+    predict: interval_options.Predict = None,
     as_json: options.AsJson = False,
     output: options.Output = None,
 ) -> None:
     """Fit a law to a table: status first, then the numbers, then the protocol."""
+    asked = Asked(interval, predict, resamples, seed, scheme, by, level, method)
     with _one_message():
         _check_output(output, table)
         with working(f"fitting {law} to {table}"):
@@ -104,14 +119,20 @@ def fit_command(
                 table, columns=columns, flops=flops, where=where, best=best, drop_invalid=drop_invalid
             )
             chosen = options.choose_inputs(model.law, runs, table, inputs)
+            points = asked.points(chosen)
             fitted = fit(model, runs, inputs=chosen, weights=weights)
+            predictions = {name: fitted(**point) for name, point in points.items()}
+        found = asked.summary(fitted, list(points.values()), table)
+        more = _asked_content(points, predictions, found)
         if output is not None:
-            fitted.save(output)
+            from .summary import AnnotatedFit
+
+            AnnotatedFit(**vars(fitted), more=_finite(more)).save(output)
         if as_json:
-            typer.echo(_json({**fitted.to_dict(), **_dropped(runs)}))
+            typer.echo(_json({**fitted.to_dict(), **more, **_dropped(runs)}))
         else:
-            console().print(fit_screen(fitted, table))
-    raise typer.Exit(0 if fitted.ok else NOT_OK)
+            console().print(fit_screen(fitted, table, predictions=predictions, found=found))
+    raise typer.Exit(_code(fitted.ok, found))
 
 
 @app.command("curves", epilog=EXIT_CODES)
@@ -138,10 +159,19 @@ def curves_command(
     best: options.Best = None,
     drop_invalid: options.DropInvalid = False,
     weights: options.Weights = None,
+    interval: interval_options.Wanted = False,
+    resamples: interval_options.Resamples = None,
+    seed: interval_options.Seed = None,
+    scheme: interval_options.Schemes = None,
+    by: interval_options.By = None,
+    level: interval_options.Level = None,
+    method: interval_options.Methods = None,
+    predict: interval_options.Predict = None,
     as_json: options.AsJson = False,
     output: options.Output = None,
 ) -> None:
     """Fit a law of one column to every slice of a table: L(N) at each D, or L(D) at each N."""
+    asked = Asked(interval, predict, resamples, seed, scheme, by, level, method)
     if not math.isfinite(rtol):
         raise options.usage("--rtol", f"must be finite, not {rtol}.")
     other = against or (Against.exponential if law is options.CurveLaw.power else Against.power)
@@ -154,10 +184,15 @@ def curves_command(
             runs = options.read_table(
                 table, columns=columns, flops=flops, where=where, best=best, drop_invalid=drop_invalid
             )
+            points = asked.points([along])
             slicing: dict[str, Any] = {"along": along, "at": at, "rtol": rtol, "min_rows": min_rows}
             fitted = fit_curves(model, runs, weights=weights, **slicing)
             rival = _rival(other, model, runs, fitted, {**slicing, "weights": weights})
-        content = _json(_curves_content(fitted, runs, rival, other))
+            predictions = {name: [float(fit(**point)) for fit in fitted] for name, point in points.items()}
+        found = asked.summary(fitted, list(points.values()), table)
+        content = _json(
+            {**_curves_content(fitted, rival, other), **_asked_content(points, predictions, found), **_dropped(runs)}
+        )
         if output is not None:
             from .writing import write_whole
 
@@ -165,8 +200,8 @@ def curves_command(
         if as_json:
             typer.echo(content)
         else:
-            console().print(curves_screen(fitted, table, rival, other))
-    raise typer.Exit(0 if fitted.ok else NOT_OK)
+            console().print(curves_screen(fitted, table, rival, other, predictions=predictions, found=found))
+    raise typer.Exit(_code(fitted.ok, found))
 
 
 @app.command("datasets")
@@ -186,6 +221,9 @@ def _one_message() -> Iterator[None]:
     """Turn what a bad table or file raises into one message on stderr and exit code 1."""
     try:
         yield
+    except KeyboardInterrupt as error:
+        print_error("interrupted.")
+        raise typer.Exit(INTERRUPTED) from error
     except BrokenPipeError:  # the reader has gone, as in `scalefit datasets | head -1`
         raise
     except (ValueError, OSError, ImportError, TypeError) as error:
@@ -214,9 +252,25 @@ def _rival(
         raise ValueError(f"{error} This is about the comparison; leave it out: --against none") from error
 
 
-def _curves_content(fitted: Curves, runs: LossTable, rival: pd.DataFrame | None, law: Against) -> dict[str, Any]:
+def _curves_content(fitted: Curves, rival: pd.DataFrame | None, law: Against) -> dict[str, Any]:
     against = None if rival is None else {"law": str(law), "slices": rival.to_dict("records")}
-    return {**fitted.to_dict(), "against": against, **_dropped(runs)}
+    return {**fitted.to_dict(), "against": against}
+
+
+def _asked_content(
+    points: dict[str, dict[str, float]], losses: Mapping[str, Any], found: Summary | None
+) -> dict[str, Any]:
+    """What --predict and --interval add to the result; of curves, each loss is a list, one number per slice."""
+    predictions = [{"at": at, "loss": losses[name]} for name, at in points.items()]
+    return {
+        **({"predictions": predictions} if points else {}),
+        **({} if found is None else {"intervals": found.to_dict()}),
+    }
+
+
+def _code(ok: bool, found: Summary | None) -> int:
+    """Exit code of a result: what was asked for is there, or it is not."""
+    return 0 if ok and not (found is not None and found.refused) else NOT_OK
 
 
 def _dropped(runs: LossTable) -> dict[str, list[str]]:

@@ -1,0 +1,147 @@
+"""The panel Interval of the command line: its options, the predictions and the bootstrap that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import option, pairs, usage
+from .terminal import working
+
+if TYPE_CHECKING:
+    from .result import Curves, Fit
+    from .schemes import Scheme
+    from .summary import Summary
+
+PANEL = "Interval"
+MOST_RESAMPLES = 1_000_000
+
+
+class SchemeName(StrEnum):
+    """What is redrawn."""
+
+    default = "default"
+    wild_bca = "wild-bca"
+    pairs = "pairs"
+
+
+class MethodName(StrEnum):
+    """How an interval is read off the draws."""
+
+    percentile_t = "percentile_t"
+    bca = "bca"
+    percentile = "percentile"
+    basic = "basic"
+
+
+Wanted = Annotated[bool, option(PANEL, "Bootstrap: standard errors and intervals beside the numbers.", "--interval")]
+Resamples = Annotated[
+    int | None,
+    typer.Option(min=2, max=MOST_RESAMPLES, help="Refits; 1000 by default.", rich_help_panel=PANEL, metavar="COUNT"),
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, help="Of the draws; 0 by default.", rich_help_panel=PANEL, metavar="NUMBER")
+]
+Schemes = Annotated[
+    SchemeName | None,
+    option(
+        PANEL,
+        "default: signs on leave-one-out residuals; wild-bca: on plain ones, with BCa (arXiv:2601.10684); pairs: runs "
+        "drawn with replacement.",
+        "--scheme",
+    ),
+]
+By = Annotated[
+    str | None,
+    option(
+        PANEL, "Column of runs that err together; by default params, if many sizes have several runs.", "--by",
+        metavar="COLUMN",
+    ),
+]  # fmt: skip
+Level = Annotated[float | None, option(PANEL, "Coverage; 0.95 by default.", "--level", metavar="SHARE")]
+Methods = Annotated[MethodName | None, option(PANEL, "Ends of the interval; by default the scheme's own.", "--method")]
+Predict = Annotated[
+    list[str] | None,
+    option(
+        PANEL, "Inputs to predict the loss at, with or without --interval. Repeatable.", "--predict",
+        metavar="params=1e12,...",
+    ),
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the panel asks for; None is the default."""
+
+    interval: bool
+    predict: Sequence[str] | None
+    resamples: int | None
+    seed: int | None
+    scheme: SchemeName | None
+    by: str | None
+    level: float | None
+    method: MethodName | None
+
+    def __post_init__(self) -> None:
+        if self.level is not None and not 0 < self.level < 1:
+            raise usage("--level", f"must be between 0 and 1, such as 0.95, not {self.level:g}.")
+        given = [f"--{field.name}" for field in fields(self)[2:] if getattr(self, field.name) is not None]
+        if given and not self.interval:
+            raise usage(", ".join(given), "goes with intervals, and none is asked for. Add --interval.")
+
+    def points(self, inputs: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Where the loss is predicted, by the name that it is shown under."""
+        from .parts import name_of
+
+        found: dict[str, dict[str, float]] = {}
+        for text in self.predict or ():
+            point = _point(text, inputs)
+            if name_of(point) in found:
+                raise usage("--predict", f"asks twice for the {name_of(point)}.")
+            found[name_of(point)] = point
+        return found
+
+    def summary(self, fitted: Fit | Curves, points: Sequence[dict[str, float]], name: str) -> Summary | None:
+        """Bootstrap of a fit, or of curves, and its intervals, where these are asked for."""
+        if not self.interval:
+            return None
+        from .resampling import bootstrap
+        from .summary import summarise
+
+        chosen: dict[str, Any] = {"resamples": self.resamples, "seed": self.seed}
+        chosen = {key: value for key, value in chosen.items() if value is not None}
+        with working(f"resampling {name}") as progress:
+            boot = bootstrap(fitted, self._scheme(), progress=progress, **chosen)
+            level = 0.95 if self.level is None else self.level
+            return summarise(boot, points, level=level, method=None if self.method is None else self.method.value)
+
+    def _scheme(self) -> Scheme | None:
+        """Scheme by name; None lets `bootstrap` choose by the table."""
+        from .schemes import Pairs, Wild, wild_bca
+
+        if self.scheme is SchemeName.pairs:
+            return Pairs(by=self.by)
+        if self.scheme is SchemeName.wild_bca:
+            return replace(wild_bca(), by=self.by)
+        return None if self.by is None else Wild(by=self.by)
+
+
+def _point(text: str, inputs: Sequence[str]) -> dict[str, float]:
+    """Inputs of one prediction, from "params=1e12,tokens=2e13"."""
+    said = pairs("--predict", [part for part in text.split(",") if part.strip()])
+    if set(said) != set(inputs):
+        named = ", ".join(said) or "nothing"
+        raise usage("--predict", f"must name what the law takes, {' and '.join(inputs)}, but names {named}.")
+    point = {}
+    for name in inputs:
+        try:
+            point[name] = float(said[name])
+        except ValueError:
+            point[name] = float("nan")
+        if not 0 < point[name] < float("inf"):
+            raise usage("--predict", f"{name} must be a positive number, not {said[name]!r}.")
+    return point

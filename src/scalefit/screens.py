@@ -1,0 +1,301 @@
+"""What results look like on a screen: status first, then numbers, then how they came about."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from .terminal import facts, status_line, visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .datasets import Dataset
+    from .intervals import Doubt, Interval
+    from .result import Curves, Fit
+    from .summary import Summary
+    from .table import LossTable
+
+LISTED = 20  # dropped rows on the screen; JSON has all
+
+
+def fit_screen(fit: Fit, name: str, *, predictions: Mapping[str, float], found: Summary | None = None) -> Group:
+    """Everything about one fit: status, parameters with units, predictions, objective, protocol, table, bootstrap."""
+    intervals = {} if found is None else found.intervals
+    numbers, forecasts = _numbers("", found), _numbers("predicted nats per token", found, always=True)
+    for parameter, value in fit.parameters.items():
+        how = "" if found is not None and parameter not in intervals else _constraint(fit, parameter)
+        unit = Text.assemble(_unit(fit, parameter), (how, "yellow"))
+        numbers.add_row(Text(parameter, "bold"), f"{value:.6g}", *_beside(found, intervals.get(parameter)), unit)
+    for statistic, loss in predictions.items():
+        where = Text(visible(statistic.removeprefix("loss at ")), "bold")
+        forecasts.add_row(where, f"{loss:.6g}", *_beside(found, intervals.get(statistic)), "")
+    more = [("note", remark) for remark in fit.remarks] + _doubts(list(intervals.items()))
+    return Group(
+        status_line(fit.ok, fit.notes or (fit.status.value,), more),
+        "",
+        Text.assemble((visible(fit.formula), "bold"), f"    {visible(name)}, {len(fit.table)} rows"),
+        Padding(numbers, (0, 0, 1, 2)),
+        *([Padding(forecasts, (0, 0, 1, 2))] if predictions else []),
+        facts([*_how(fit), *_table_facts(fit.table), *_resampling(found)]),
+    )
+
+
+def curves_screen(
+    curves: Curves, name: str, rival: pd.DataFrame | None, rival_name: str, *,
+    predictions: Mapping[str, Sequence[float]], found: Summary | None = None,
+) -> Group:  # fmt: skip
+    """One row per slice, the mean over slices, intervals by slice, and what is wrong with which slice."""
+    good = sum(fit.ok for fit in curves)
+    verdict = [f"{good} of {len(curves)} slices are ok"]
+    verdict += [f"{words}: {count:g}" for words, count in curves.left_out.items() if count]
+    first = curves[0]
+    means = [
+        (f"mean {parameter}", f"{curves.mean(parameter):.4g}, sd {curves.sd(parameter):.3g} over ok slices")
+        for parameter in first.parameters
+        if good > 1 and parameter not in (first.model.fixed or {})
+    ]
+    if rival is not None:
+        means.append(("ratio", f"mean squared error of the {rival_name} / of this law; above 1 this law is closer"))
+    slices = [f"{value:.4g}" for value in curves.values]
+    wrong = [
+        (f"{curves.at} {value}", note)
+        for value, fit in zip(slices, curves, strict=True)
+        for note in (*fit.notes, *fit.remarks)
+    ]
+    tables, doubts = [_predicted(curves, point, losses) for point, losses in predictions.items()], []
+    if found is not None:
+        shown = [*_exponents(first, found), *predictions]
+        parts = [*zip(slices, found.slices, strict=True), *([("mean", found)] if good > 1 else [])]
+        tables = [_by_slice(curves.at, statistic, parts) for statistic in shown]
+        named = [(label, part.intervals[statistic]) for label, part in parts for statistic in shown]
+        doubts = _doubts(named, at=curves.at, slices=slices)
+    return Group(
+        status_line(curves.ok, verdict, doubts),
+        "",
+        Text.assemble(
+            (visible(first.formula), "bold"), f" at each {visible(curves.at)}    {visible(name)}, {len(curves)} slices"
+        ),
+        _slices(curves, rival),
+        *(Padding(table, (0, 0, 1, 1)) for table in tables),
+        facts([*wrong, *means, *_how(first, common_to_slices=True), *_resampling(found)]),
+    )
+
+
+def datasets_screen(datasets: Iterable[Dataset]) -> Group:
+    """What each data set is: whether it ships, its units and conventions, source and defects."""
+    blocks: list[RenderableType] = []
+    for dataset in datasets:
+        where = ("ships", "green") if dataset.shipped else ("downloaded once, or read from SCALEFIT_DATA", "yellow")
+        blocks += [
+            Text.assemble((dataset.name, "bold"), f"  {dataset.rows} rows  ", where, f"\n{dataset.title}"),
+            Padding(
+                facts(
+                    [
+                        ("params", dataset.params_convention),
+                        ("flops", dataset.flops_convention),
+                        ("loss", dataset.loss_unit),
+                        ("source", dataset.source),
+                        ("licence", dataset.licence),
+                        *(("defect", defect) for defect in dataset.defects),
+                    ]
+                ),
+                (0, 0, 1, 2),
+            ),
+        ]
+    return Group(*blocks)
+
+
+def _slices(curves: Curves, rival: pd.DataFrame | None) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in (visible(curves.at), "rows", *curves[0].parameters, "mse"):
+        table.add_column(heading, justify="right", overflow="fold")
+    if rival is not None:
+        table.add_column("ratio", justify="right", overflow="fold")
+    table.add_column("status", overflow="fold")
+    for row, (value, fit) in enumerate(zip(curves.values, curves, strict=True)):
+        ratio = [] if rival is None else [f"{rival['ratio'].iloc[row]:.3g}"]
+        cells = [f"{value:.4g}", str(len(fit.table)), *(f"{number:.4g}" for number in fit.parameters.values())]
+        status = Text("ok", "green") if fit.ok else Text(fit.status.name, "red")
+        table.add_row(*cells, f"{fit.mse:.3g}", *ratio, status)
+    return table
+
+
+def _numbers(title: str, found: Summary | None, *, always: bool = False) -> Table:
+    """Empty grid of names, of numbers that stay whole on a narrow screen, and of units; with headings if needed."""
+    grid, count = Table.grid(padding=(0, 2)), 2 if found is None else 4
+    for place in range(count + 1):
+        grid.add_column(no_wrap=place < count, overflow="fold")
+    headings = [] if found is None else ["estimate", "std. error", _heading(found)]
+    if headings or always:
+        grid.add_row(*(Text(heading, "dim") for heading in (title, *headings)))
+    return grid
+
+
+def _heading(found: Summary) -> str:
+    return f"{100 * found.level:g} % interval"
+
+
+def _beside(found: Summary | None, interval: Interval | None) -> list[RenderableType]:
+    """Standard error and ends of an interval, beside its estimate."""
+    if found is None:
+        return []
+    if interval is None:  # a parameter that was fixed
+        return ["", Text("fixed", "yellow")]
+    return [f"{interval.standard_error:.3g}", Text("refused", "red") if interval.refused else _ends(interval)]
+
+
+def _ends(interval: Interval) -> Text:
+    """Ends with the decimals that give their distance three digits; of very unlike or large ends, four digits each."""
+    low, high = interval
+    least, most = sorted((abs(low), abs(high)))
+    if most >= 1e6 or most < 1e-3 or 0 < least < most / 100 or not high > low:
+        return Text(f"{low:.4g} to {high:.4g}")
+    decimals = max(0, 2 - math.floor(math.log10(high - low)))
+    return Text(f"{low:.{decimals}f} to {high:.{decimals}f}")
+
+
+def _doubts(
+    named: Sequence[tuple[str, Interval]], *, at: str = "", slices: Sequence[str] = ()
+) -> list[tuple[str, str]]:
+    """Every doubt about intervals once, most severe first, with those that it is about unless these are all."""
+    every = list(dict.fromkeys(name for name, _ in named))
+    found: dict[Doubt, dict[str, dict[str, None]]] = {}
+    for name, interval in named:
+        for doubt, about in interval.doubts:
+            found.setdefault(doubt, {}).setdefault(about, {})[name] = None
+    pairs = []
+    for doubt in sorted(found, key=_severity):
+        details = []
+        for about, names in found[doubt].items():
+            if list(names) == every:
+                whose = ""
+            elif slices and names.keys() >= set(slices):
+                whose = "every slice"
+            else:
+                whose = f"{at} {', '.join(names)}".strip()
+            details.append(": ".join(words for words in (whose, about) if words))
+        known = "; ".join(words for words in details if words)
+        pairs.append(("refused" if doubt.refuses else "doubt", f"{doubt.value} ({known})" if known else doubt.value))
+    return pairs
+
+
+def _severity(doubt: Doubt) -> int:
+    order: list[Doubt] = list(type(doubt))
+    return order.index(doubt)
+
+
+def _resampling(found: Summary | None) -> list[tuple[str, str]]:
+    """What the bootstrap was, and how many of its refits are not as they should be."""
+    if found is None:
+        return []
+    boot = found.boot
+    refits = len(boot) * len(boot.parts)
+    units = "clusters" if boot.scheme.by else "rows"
+    return [
+        ("bootstrap", boot.words),
+        ("bootstrap", f"{len(boot)} resamples of {boot.units} {units}, seed {boot.seed}; intervals by {found.method}"),
+        *(("bootstrap", note) for note in boot.notes),
+        *(("refits", f"{count} of {refits} are {words}") for words, count in boot.flags.items()),
+        *([] if boot.flags else [("refits", f"none of {refits} failed or ended at a bound")]),
+    ]
+
+
+def _exponents(fit: Fit, found: Summary) -> list[str]:
+    """Parameters whose intervals are shown by slice: the exponents, or all if these are fixed."""
+    names = [interval.statistic for interval in found.parameters]
+    exponents = {term.exponent for term in getattr(fit.law, "terms", ())}
+    return [name for name in names if name in exponents] or names
+
+
+def _by_slice(at: str, statistic: str, parts: Sequence[tuple[str, Summary]]) -> Table:
+    """Intervals of one statistic: a row per slice, and one for the mean over those that are ok."""
+    table = _bare(at, statistic, "std. error", _heading(parts[0][1]))
+    for label, part in parts:
+        if label == "mean":
+            table.add_section()
+        interval = part.intervals[statistic]
+        table.add_row(label, f"{interval.estimate:.4g}", *_beside(part, interval))
+    return table
+
+
+def _predicted(curves: Curves, point: str, losses: Sequence[float]) -> Table:
+    """Predicted losses: a row per slice."""
+    table = _bare(curves.at, point)
+    for value, loss in zip(curves.values, losses, strict=True):
+        table.add_row(f"{value:.4g}", f"{loss:.4g}")
+    return table
+
+
+def _bare(*headings: str) -> Table:
+    """Empty table without an edge, its first three columns flush right."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for place, heading in enumerate(headings):
+        table.add_column(visible(heading), justify="right" if place < 3 else "left", overflow="fold")
+    return table
+
+
+def _how(fit: Fit, *, common_to_slices: bool = False) -> list[tuple[str, str]]:
+    """Objective and protocol; of several slices, only what they share."""
+    from .objective import describe
+
+    protocol = fit.protocol
+    rule = protocol["delta_rule"]
+    by_rule = isinstance(rule, str)
+    name = type(fit.objective).__name__
+    if common_to_slices:
+        what = f"{name} of {fit.objective.space} residuals" if by_rule else describe(fit.objective)
+        objective = [("objective", f"{what}, sum over rows")]
+    else:
+        objective = [
+            ("objective", f"{fit.objective_value:.9g}, {describe(fit.objective)}, sum over rows"),
+            ("residuals", fit.spread),
+            ("mse", f"{fit.mse:.6g} nats^2, mean squared error of the loss"),
+        ]
+    search = dict(protocol["search"])
+    bounds = search.pop("bounds", None)
+    found = [str(search.pop("method")), *(f"{key.replace('_', ' ')} {value}" for key, value in search.items())]
+    return [
+        *objective,
+        *([("delta", f"by the rule {rule}")] if by_rule else []),
+        *([("weights", f"column {fit.weights}, as frequencies")] if fit.weights else []),
+        ("search", found[0] if common_to_slices else ", ".join(found)),
+        *([("bounds", bounds)] if bounds else []),
+    ]
+
+
+def _table_facts(table: LossTable) -> list[tuple[str, str]]:
+    ranges = [f"{name} {table[name].min():.4g} to {table[name].max():.4g}" for name in (*table.inputs, "loss")]
+    reasons = list(table.dropped.get("reason", []))
+    unused = len(table) - int(table["kept"].sum()) if "kept" in table and table["kept"].dtype == bool else 0
+    more = [f"and {len(reasons) - LISTED} more; --json lists all"] if len(reasons) > LISTED else []
+    return [
+        ("table", ", ".join(ranges)),
+        *(("table", note) for note in table.notes),
+        *([("table", f"kept is False in {unused} of these rows; --where kept leaves them out")] if unused else []),
+        ("table", f"digest {table.digest}"),
+        *(("dropped", reason) for reason in [*reasons[:LISTED], *more]),
+    ]
+
+
+def _unit(fit: Fit, parameter: str) -> str:
+    """Unit of a parameter of a separable law."""
+    for term in getattr(fit.law, "terms", ()):
+        column, power = visible(fit.inputs[term.column]), term.g == "log"
+        if parameter == term.amplitude:
+            return f"nats per token at {column} = {1 if power else 0}"
+        if parameter == term.exponent:
+            return f"exponent of {column}" if power else f"per unit of {column}"
+    return "nats per token" if parameter == "E" else ""
+
+
+def _constraint(fit: Fit, parameter: str) -> str:
+    fixed, tied = fit.model.fixed or {}, fit.model.tied or {}
+    return "  fixed" if parameter in fixed else f"  tied to {tied[parameter]}" if parameter in tied else ""
