@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .intervals import MOST_FAILED, Doubt, Method, is_constant, tails
-from .parts import Part
+from .parts import Part, free_parameters
 from .schemes import SIZES, Scheme, Wild, shares_sizes
 from .status import Status
 
@@ -65,7 +65,8 @@ def find_doubts(
         found.append((Doubt.NOT_CONVERGED, f"{loose:.0f} of {B}"))
     least = 1 if scheme.by else 2
     if spare < least:
-        found.append((Doubt.TOO_FEW_SPARE, f"{units} units, {units - spare} free parameters"))
+        free = sum(free_parameters(part.fit) for part in parts)
+        found.append((Doubt.TOO_FEW_SPARE, f"{spare + free} units, {free} free parameters"))
     elif spare < SPARE:
         found.append((Doubt.FEW_SPARE, f"{spare}"))
     if len(draws) > 1 and spare >= least:

@@ -14,6 +14,7 @@ from .replicates import Progress, Refits, refits
 from .resampled import Bootstrap
 from .result import Curves, Fit
 from .schemes import Labels, Pairs, Scheme, Wild, clusters, shares_sizes
+from .status import Status
 
 Floats = NDArray[np.float64]
 
@@ -122,8 +123,8 @@ def _check_base(fit: Any) -> tuple[Fit, ...]:
         raise TypeError(f"bootstrap needs what sf.fit or sf.fit_curves gave, not {type(fit).__name__}.")
     fits = (fit,) if isinstance(fit, Fit) else fit.fits
     for one in fits:
-        if not hasattr(one.model, "objective_value_"):
-            continue
+        if not hasattr(one.model, "objective_value_") or one.status is Status.AMPLITUDE_OUT_OF_RANGE:
+            continue  # nothing to compare; such an amplitude is cut to what a number can be
         rho = one.objective.rho(residuals(one.objective, one.table.loss, one.predicted))
         now = float(np.sum(rho if one.weights is None else rho * one.table[one.weights]))
         constant = one.objective.rho(residuals(one.objective, one.table.loss, np.median(one.table.loss))).sum()
