@@ -12,6 +12,7 @@ import pandas as pd
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -20,7 +21,9 @@ from .fitting import Model, fit
 from .laws import BESIROGLU_2024, HOFFMANN_2022, HOFFMANN_2022_UNROUNDED, Chinchilla, Exponential, PowerLaw
 from .objective import Squared, residuals
 from .parametric import LawRegressor
+from .resampling import bootstrap
 from .result import Fit
+from .screens import ends
 from .simulation import grid, simulate
 from .table import LossTable
 from .terminal import console, print_error, status_line
@@ -33,12 +36,17 @@ PYTHIA: dict[str, Model] = {
     "without offset": LawRegressor(PowerLaw, fixed={"E": 0.0}),
     "exponential": Exponential,
 }
-RUNS = grid(params=np.geomspace(5e7, 2e10, 8), tokens=np.geomspace(5e8, 5e11, 8))
+RUNS = grid(params=np.geomspace(5e7, 2e10, 12), tokens=np.geomspace(5e8, 5e11, 6))
 PUBLISHED = {
     "Hoffmann 2022": HOFFMANN_2022,
     "same, unrounded": HOFFMANN_2022_UNROUNDED,
     "Besiroglu 2024": BESIROGLU_2024,
 }
+# Of arXiv:2404.10102, as its authors' notebook prints them: low, high, standard error; 4,000 resamples of single runs.
+BESIROGLU_INTERVALS = {
+    "E": (1.769, 1.871, 0.0257), "alpha": (0.317, 0.373, 0.0154), "beta": (0.331, 0.415, 0.0206)
+}  # fmt: skip
+FORECAST = {"params": 1e12, "tokens": 2e13}
 
 
 def main(
@@ -84,13 +92,21 @@ def show_pythia(screen: Console, fits: dict[str, Fit], seventh: pd.DataFrame) ->
         f"loss, in nats, tests the laws. The offset comes closest, yet misses by {times:.1f} times its largest "
         "residual on the six.\n"
     )
+    boot = bootstrap(best)
+    reasons = [doubt.value for doubt, _ in boot.interval("alpha").doubts if doubt.refuses]
+    screen.print(
+        f"The exponent gets no interval: {boot.units} rows have {len(boot)} patterns of signs for their residuals. "
+        f"{' '.join(reasons)}\n"
+    )
 
 
 def show_simulated(screen: Console) -> None:
-    """Print a known law beside what robust and least squares fits make of noisy runs from it."""
+    """Print a known law beside what robust and least squares fits make of noisy runs from it, with intervals."""
     runs = simulate(HOFFMANN_2022, RUNS, noise=0.01, outliers=0.05, seed=0)
     robust = fit(Chinchilla, runs)
     squares = fit(LawRegressor(Chinchilla, objective=Squared("log")), runs)
+    boot = bootstrap(robust)
+    intervals = [boot.interval(name) for name in boot.parameters]
     hit = int(runs["outlier"].sum())
     words = f"2  Simulated: {len(runs)} runs of a known law, 1 % noise, {hit} of them 10 % too high"
     _heading(screen, words, [robust, squares])
@@ -101,7 +117,12 @@ def show_simulated(screen: Console) -> None:
         table.add_row(
             name, *(f"{value:.4g}" for value in law.to_dict().values()), f"{100 * error:.2g} %" if error else ""
         )
+        if law is robust.law:
+            table.add_row("  95 % from", *(f"{interval.low:.4g}" for interval in intervals))
+            table.add_row("  to", *(f"{interval.high:.4g}" for interval in intervals))
     screen.print(table)
+    held = sum(i.low <= HOFFMANN_2022.to_dict()[i.statistic] <= i.high for i in intervals)
+    screen.print(f"{held} of {len(intervals)} intervals hold the truth: {boot.words}, {len(boot)} resamples.\n")
 
 
 def show_chinchilla(screen: Console) -> None:
@@ -122,6 +143,26 @@ def show_chinchilla(screen: Console) -> None:
         excess = f"{100 * (value / refit.objective_value - 1):.3g} %" if law is not refit.law else ""
         table.add_row(name, *(f"{number:.4g}" for number in law.to_dict().values()), f"{value:.6f}", excess)
     screen.print(table)
+    show_intervals(screen, refit)
+
+
+def show_intervals(screen: Console, refit: Fit) -> None:
+    """Print intervals of the fit to the Chinchilla runs beside the published ones."""
+    boot = bootstrap(refit)
+    table = _table("95 % intervals", "fitted", "s.e.", "Besiroglu 2024", "s.e.")
+    for name, (low, high, error) in BESIROGLU_INTERVALS.items():
+        own = boot.interval(name)
+        table.add_row(name, ends(own), f"{own.standard_error:.3g}", f"{low} to {high}", f"{error:.3g}")
+    forecast = boot.interval(FORECAST)
+    table.add_row("loss at 1e12, 2e13", ends(forecast), f"{forecast.standard_error:.3g}", "", "")
+    table.show_edge = False
+    screen.print(Padding(table, (0, 0, 1, 1)))
+    screen.print(
+        f"Fitted: {boot.words}, as runs of one size may err together; {boot.units} sizes, {len(boot)} resamples, "
+        f"t-corrected percentiles. Published: percentiles of 4,000 resamples of single runs. The loss is predicted at "
+        f"{FORECAST['params']:.0e} parameters and {FORECAST['tokens']:.0e} tokens: {forecast.estimate:.3f} nats per "
+        "token. s.e. is the standard error.\n"
+    )
 
 
 def chinchilla_at_hand() -> LossTable | None:

@@ -149,10 +149,10 @@ def _beside(found: Summary | None, interval: Interval | None) -> list[Renderable
         return []
     if interval is None:  # a parameter that was fixed
         return ["", Text("fixed", "yellow")]
-    return [f"{interval.standard_error:.3g}", Text("refused", "red") if interval.refused else _ends(interval)]
+    return [f"{interval.standard_error:.3g}", Text("refused", "red") if interval.refused else ends(interval)]
 
 
-def _ends(interval: Interval) -> Text:
+def ends(interval: Interval) -> Text:
     """Ends with the decimals that give their distance three digits; of very unlike or large ends, four digits each."""
     low, high = interval
     least, most = sorted((abs(low), abs(high)))
