@@ -66,6 +66,17 @@ def test_every_status_is_explained_in_its_own_words(status):
     assert f"| `{status.name}` | {status.value} |" in README.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("doubt", sf.Doubt, ids=lambda doubt: doubt.name)
+def test_every_doubt_is_explained_in_its_own_words(doubt):
+    outcome = "refused" if doubt.refuses else "given"
+    assert f"| `{doubt.name}` | {doubt.value} | {outcome} |" in README.read_text(encoding="utf-8")
+
+
+def test_doubts_stand_in_the_order_of_severity():
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (?:refused|given) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == [doubt.name for doubt in sf.Doubt]
+
+
 def test_links_lead_to_files():
     links = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
     assert len(links) > 10
