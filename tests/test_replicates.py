@@ -23,8 +23,8 @@ from scalefit.status import Status
 
 CONTRACT = 1e-9
 PREDICTED = 1e-6
-# Near the absolute error either route may end in a higher basin than the other (docs/benchmarks.md counts what the audit
-# of refits lets through); so many of these 16 do.
+# Near the absolute error either route may end in a higher basin than the other, and so many of these 16 do;
+# docs/benchmarks.md counts what the audit of refits lets through.
 APART = {("Chinchilla, E fixed", "pairs"): 2, ("Chinchilla, E fixed", "weighted losses"): 1}
 PARAMETER = {"E": 2e-6, "alpha": 2e-6, "beta": 2e-6, "A": 2e-4, "B": 2e-4}
 
