@@ -144,6 +144,15 @@ def test_a_narrow_screen_loses_no_number():
     assert max(map(len, shown.splitlines())) <= 30
 
 
+def test_a_narrow_screen_loses_no_interval():
+    wide, narrow = (run(*GRID, "--interval", *FORECAST, COLUMNS=width).stdout for width in ("120", "50"))
+    numbers = re.compile(r"\d[\d.e+-]*\d")
+    told = wide[wide.index("estimate") : wide.index("objective")]
+    assert len(numbers.findall(told)) > 20
+    assert set(numbers.findall(told)) <= set(numbers.findall(narrow))
+    assert max(map(len, narrow.splitlines())) <= 50
+
+
 def test_commands_offer_every_law():
     assert {name.value for name in LawName} == set(LAWS)
     assert {name.value for name in CurveLaw} == {name for name, law in LAWS.items() if law.n_inputs() == 1}

@@ -29,7 +29,7 @@ LISTED = 20  # dropped rows on the screen; JSON has all
 def fit_screen(fit: Fit, name: str, *, predictions: Mapping[str, float], found: Summary | None = None) -> Group:
     """Everything about one fit: status, parameters with units, predictions, objective, protocol, table, bootstrap."""
     intervals = {} if found is None else found.intervals
-    numbers, forecasts = _numbers("", found), _numbers("predicted nats per token", found, always=True)
+    numbers, forecasts = _numbers("", found), _numbers("predicted nats per token", found, long_names=True)
     for parameter, value in fit.parameters.items():
         how = "" if found is not None and parameter not in intervals else _constraint(fit, parameter)
         unit = Text.assemble(_unit(fit, parameter), (how, "yellow"))
@@ -128,13 +128,17 @@ def _slices(curves: Curves, rival: pd.DataFrame | None) -> Table:
     return table
 
 
-def _numbers(title: str, found: Summary | None, *, always: bool = False) -> Table:
-    """Empty grid of names, of numbers that stay whole on a narrow screen, and of units; with headings if needed."""
-    grid, count = Table.grid(padding=(0, 2)), 2 if found is None else 4
-    for place in range(count + 1):
-        grid.add_column(no_wrap=place < count, overflow="fold")
+def _numbers(title: str, found: Summary | None, *, long_names: bool = False) -> Table:
+    """Empty grid of names, numbers and units; on a narrow screen units, long names and intervals wrap."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=not long_names, overflow="fold")
+    grid.add_column(no_wrap=True)
+    if found is not None:
+        grid.add_column(no_wrap=True)
+        grid.add_column(min_width=9)
+    grid.add_column(overflow="fold")
     headings = [] if found is None else ["estimate", "std. error", _heading(found)]
-    if headings or always:
+    if title or headings:
         grid.add_row(*(Text(heading, "dim") for heading in (title, *headings)))
     return grid
 

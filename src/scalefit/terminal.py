@@ -30,7 +30,7 @@ _SHELL: tuple[
     (r"\bcolumns=(?!\{)", lambda _: "--columns"),
     (r", see \.dropped", lambda _: ""),
     (r"\bmin_rows\b", lambda _: "--min-rows"),
-    (r"Leave the scheme to its default, or name by='(\w+)'", lambda m: f"Leave out --scheme, or say --by {m[1]}"),
+    (r"\bby='(\w+)'", lambda m: f"--by {m[1]}"),
     (r"or by=None\b", lambda _: "or leave out --by"),
     (r"\bmethod='(\w+)'", lambda m: f"--method {m[1]}"),
     (r"\bor use Wild\(residuals='leverage'\)", lambda _: "or, in Python, use Wild(residuals='leverage')"),
