@@ -7,26 +7,32 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .intervals import MOST_FAILED, Doubt, Method, is_constant, tails
-from .parts import Part, free_parameters
-from .schemes import SIZES, Scheme, Wild, shares_sizes
+from .intervals import MOST_FAILED, Doubt, Method, has_spread, is_constant, tails
+from .parts import Part, Trace, degrees_of_freedom, free_parameters
+from .schemes import SIZES, Scheme, Wild, shared_sizes
 from .status import Status
 
 Floats = NDArray[np.float64]
+Found = list[tuple[Doubt, str]]
 
 MANY_AT_BOUND = 0.1  # share of refits at a bound that is worth a word
+MANY_SHARED = 0.25  # share of rows whose model size has other rows, likewise
 SPARE = 5  # units beyond the free parameters under which intervals were less sure
 CLUSTERS = 8
 DECADES = 2.0  # beyond the runs, in which a forecast is the formula's rather than the data's
+RANGE_LEVEL = 0.95  # up to which the range of the draws of a few clusters was seen to cover
 UNDETERMINED = {
     Status.TOO_FEW_VALUES, Status.AMPLITUDE_OUT_OF_RANGE, Status.COLLINEAR, Status.NOT_CONVERGED, Status.NOT_IDENTIFIED,
     Status.NO_SPARE_ROWS,
 }  # fmt: skip
+# a term that means nothing: of such a fit only the losses among the runs do
+UNIDENTIFIED = {Status.EXPONENT_AT_LOWER, Status.EXPONENT_AT_UPPER, Status.NO_DECREASE}
+AT_BOUNDS = UNIDENTIFIED | {Status.E_AT_ZERO, Status.E_AT_UPPER, Status.AT_BOUND}
 
 
 def find_doubts(
     values: Floats, estimate: float, level: float, method: Method, *, parts: Sequence[Part], scheme: Scheme,
-    units: int, spare: int, jackknife: Floats, reach: float,
+    jackknife: Floats, trace: Trace,
 ) -> tuple[tuple[Doubt, str], ...]:  # fmt: skip
     """Everything that is in the way of believing an interval, most severe first.
 
@@ -38,73 +44,101 @@ def find_doubts(
         Statistic of the base.
     parts : sequence of Part
         The fits that the statistic is of.
-    units, spare : int
-        Rows or clusters that were redrawn, and degrees of freedom.
     jackknife : (U,) array
         For BCa alone.
-    reach : float
-        Decades beyond the runs at which the statistic looks.
+    trace : Trace
+        What the statistic looks at.
     """
-    draws, shares = values[np.isfinite(values)], _shares(parts)
-    found: list[tuple[Doubt, str]] = []
-    if not np.isfinite(estimate):
+    if not np.isfinite(estimate) or not parts:
         return ((Doubt.NO_VALUE, ""),)
-    findings = [finding for part in parts for finding in getattr(part.fit.model, "findings_", ())]
-    bad = sorted({status.name for status, _ in findings if status in UNDETERMINED})
-    if bad:
-        found.append((Doubt.NOT_DETERMINED, ", ".join(bad)))
-    lost, B = len(values) - len(draws), len(values)
-    loose = B * sum(share for key, share in shares.items() if key[0] is Status.NOT_CONVERGED)
-    if lost + loose > MOST_FAILED * B or len(draws) < 2:
-        found.append((Doubt.MANY_FAILED, f"{lost + loose:.0f} of {B}"))
-    elif is_constant(draws):
-        return (*found, (Doubt.ONE_VALUE, ""))
-    if lost and lost + loose <= MOST_FAILED * B:
-        found.append((Doubt.SOME_FAILED, f"{lost} of {B}"))
-    if loose and lost + loose <= MOST_FAILED * B:
-        found.append((Doubt.NOT_CONVERGED, f"{loose:.0f} of {B}"))
-    least = 1 if scheme.by else 2
+    draws = values[np.isfinite(values)]
+    found = _about_fit(parts, scheme, trace) + _about_refits(values, parts)
+    spare, least = degrees_of_freedom(parts, scheme), 1 if scheme.by else 2
     if spare < least:
         free = sum(free_parameters(part.fit) for part in parts)
         found.append((Doubt.TOO_FEW_SPARE, f"{spare + free} units, {free} free parameters"))
     elif spare < SPARE:
         found.append((Doubt.FEW_SPARE, f"{spare}"))
-    if len(draws) > 1 and spare >= least:
+    if len(draws) > 1 and is_constant(draws):
+        found.append((Doubt.ONE_VALUE, ""))
+    elif len(draws) > 1 and spare >= least:
         at = tails(draws, estimate, level, method, jackknife=jackknife, spare=spare)
-        found += _tail_doubts(draws, at, scheme, units)
-    for (status, about), share in shares.items():
-        if share > MANY_AT_BOUND and status is not Status.NOT_CONVERGED:
-            found.append((Doubt.AT_BOUND, f"{status.name} ({about}) in {100 * share:.0f} % of the refits"))
-    if scheme.by and units < CLUSTERS:
-        found.append((Doubt.FEW_CLUSTERS, f"{units} of {scheme.by}"))
-    if not scheme.by and any(shares_sizes(part.fit.table, part.fit.inputs) for part in parts):
+        found += _about_tails(draws, at, level, method, parts, scheme)
+        if method == "bca" and not has_spread(jackknife):
+            found.append((Doubt.NO_ACCELERATION, f"{np.count_nonzero(np.isfinite(jackknife))} of {len(jackknife)}"))
+    if not scheme.by and shared_sizes([part.fit for part in parts])[1] >= MANY_SHARED:
         found.append((Doubt.NO_CLUSTERS, ""))
-    if reach > DECADES:
-        found.append((Doubt.FAR, f"{reach:.1f} decades"))
-    if method in ("bca", "basic") or (isinstance(scheme, Wild) and scheme.residuals == "plain"):
-        found.append((Doubt.NOT_MEASURED_TO_COVER, f"{scheme.kind}, {method}"))
+    if trace.reach > DECADES:
+        found.append((Doubt.FAR, f"{trace.reach:.1f} decades"))
+    found += _about_method(method, scheme)
     order = list(Doubt)
     return tuple(sorted(found, key=lambda pair: order.index(pair[0])))
 
 
-def _tail_doubts(draws: Floats, at: tuple[float, float], scheme: Scheme, units: int) -> list[tuple[Doubt, str]]:
+def _about_fit(parts: Sequence[Part], scheme: Scheme, trace: Trace) -> Found:
+    """Whether the data determine what is asked, also without any one unit."""
+    severe = UNDETERMINED | (UNIDENTIFIED if trace.reads_law or trace.reach > 0 else set())
+    findings = [finding for part in parts for finding in getattr(part.fit.model, "findings_", ())]
+    bad = sorted({f"{status.name} ({about})" for status, about in findings if status in severe})
+    if bad:
+        return [(Doubt.NOT_DETERMINED, ", ".join(bad))]
+    needed = isinstance(scheme, Wild) and scheme.residuals == "loo"
+    weak = sum(
+        int(which.sum()) for part in parts for key, which in part.jackknife.flags.items()
+        if needed and key[0] is Status.TOO_FEW_VALUES
+    )  # fmt: skip
+    return [(Doubt.NOT_DETERMINED, f"TOO_FEW_VALUES without a row or cluster, {weak} of them")] if weak else []
+
+
+def _about_refits(values: Floats, parts: Sequence[Part]) -> Found:
+    """Draws that are missing, loose, or piled up at a bound."""
+    found: Found = []
+    B, lost = len(values), int(np.count_nonzero(~np.isfinite(values)))
+    loose = np.zeros(B, dtype=bool)
+    bounds: dict[tuple[Status, str], float] = {}
+    for part in parts:
+        for key, which in part.refits.flags.items():
+            if key[0] in UNDETERMINED:
+                loose |= which
+            elif key[0] in AT_BOUNDS:
+                bounds[key] = max(bounds.get(key, 0.0), float(which.mean()))
+    count = int(np.count_nonzero(loose & np.isfinite(values)))
+    if lost + count > MOST_FAILED * B or B - lost < 2:
+        found.append((Doubt.MANY_FAILED, f"{lost + count} of {B}"))
+    else:
+        found += [(Doubt.SOME_FAILED, f"{lost} of {B}")] if lost else []
+        found += [(Doubt.NOT_CONVERGED, f"{count} of {B}")] if count else []
+    piled = [
+        f"{s.name} ({about}) in {100 * share:.0f} %" for (s, about), share in bounds.items() if share > MANY_AT_BOUND
+    ]
+    return [*found, (Doubt.AT_BOUND, ", ".join(piled))] if piled else found
+
+
+def _about_tails(
+    draws: Floats, at: tuple[float, float], level: float, method: Method, parts: Sequence[Part], scheme: Scheme
+) -> Found:
     """Whether the tails that an interval is read off, shares of the draws, hold any."""
     if not np.all(np.isfinite(at)):
         return [(Doubt.ALL_ON_ONE_SIDE, "")]
-    least = min(at[0], 1 - at[1])
-    distinct = scheme.distinct(units)
-    # of a few clusters the range of the draws is given, and FEW_CLUSTERS says so
-    if least * min(distinct, len(draws)) >= 1 or (scheme.by and SIZES <= units < CLUSTERS):
-        return []
+    units = len(np.unique(np.concatenate([part.units for part in parts])))
+    least, distinct = min(at[0], 1 - at[1]), scheme.distinct(units)
+    clustered = isinstance(scheme, Wild) and scheme.by is not None and units >= SIZES
+    few: Found = [(Doubt.FEW_CLUSTERS, f"{units} of {scheme.by}")]
     if least * distinct < 1:
-        return [(Doubt.TOO_FEW_DRAWS, f"{distinct:.0f} of {units} units, tails of {100 * least:.2g} %")]
-    return [(Doubt.TOO_FEW_RESAMPLES, f"{len(draws)} for tails of {100 * least:.2g} %")]
+        if clustered and method == "percentile_t" and level <= RANGE_LEVEL:
+            return few
+        return [(Doubt.TOO_FEW_DRAWS, f"{units} units, {distinct:.0f} resamples, tails of {100 * least:.2g} %")]
+    if least * len(draws) < 1:
+        return [(Doubt.TOO_FEW_RESAMPLES, f"{len(draws)} resamples, tails of {100 * least:.2g} %")]
+    return few if scheme.by and units < CLUSTERS else []
 
 
-def _shares(parts: Sequence[Part]) -> dict[tuple[Status, str], float]:
-    """Share of the refits that have each status."""
-    shares: dict[tuple[Status, str], float] = {}
-    for part in parts:
-        for key, which in part.refits.flags.items():
-            shares[key] = shares.get(key, 0.0) + float(which.mean()) / len(parts)
-    return shares
+def _about_method(method: Method, scheme: Scheme) -> Found:
+    """What docs/coverage.md says of a way to resample and to read off."""
+    words = f"{scheme.kind}, {method}"
+    if isinstance(scheme, Wild) and scheme.weights == "rademacher" and scheme.residuals != "leverage":
+        if method == "bca" or (scheme.residuals == "plain" and method == "percentile"):
+            return [(Doubt.COVERS_LESS, words)]
+        if method == "percentile_t" and scheme.residuals == "loo":
+            return []
+    return [(Doubt.NOT_MEASURED, words)]

@@ -46,27 +46,29 @@ class Doubt(Enum):
         "Add runs, or fix or tie parameters."
     )
     ALL_ON_ONE_SIDE = (
-        "All draws lie on one side of the estimate, so the bias correction z0 is infinite. Use method='percentile_t'."
+        "BCa cannot be had: all draws lie on one side of the estimate, or its acceleration is too large. "
+        "Use method='percentile_t'."
     )
     AT_BOUND = "Many refits end at a bound: their draws pile up there, and the interval ends where the search does."
     SOME_FAILED = "Refits without a value are left out of the draws."
-    NOT_CONVERGED = "Refits that did not converge are among the draws."
-    ONE_VALUE = "All draws are equal: the statistic is a constant, and its interval a point."
+    NOT_CONVERGED = "Refits that did not converge, or are not determined, are among the draws."
+    ONE_VALUE = "All draws are equal, since nothing scatters or the value cannot move: the interval is a point."
+    NO_ACCELERATION = "The leave-one-out values do not vary or are missing, so BCa takes 0 for its acceleration."
     FEW_SPARE = (
         "Rows (or clusters) beyond the free parameters are fewer than 5: such intervals can be too short or long."
     )
     FEW_CLUSTERS = (
-        "There are fewer than 8 clusters, and few patterns of their signs: where the tails of the level hold none, the "
-        "interval is the range of the draws. That covered in docs/coverage.md, but a higher level makes it no wider."
+        "So few clusters have few patterns of signs. Where the tails of the level hold none of them, the interval is "
+        "the range of the draws, which covered about 95 % in docs/coverage.md, whatever lower level is asked for."
     )
     NO_CLUSTERS = (
-        "Runs share a model size, but the resampling takes rows as independent; if runs of one size err together, the "
-        "interval is too short. Leave the scheme to its default, or name by='params'."
+        "Runs share a model size, but rows are resampled as independent: if runs of one size err together, the "
+        "interval is too short. Name by='params' if there are enough sizes."
     )
-    FAR = "The statistic looks more than two decades beyond the runs: there the formula itself is in doubt."
-    NOT_MEASURED_TO_COVER = (
-        "This combination of residuals and interval covered less than stated in docs/coverage.md. "
-        "The default covers better."
+    FAR = "The losses asked for lie more than two decades beyond the runs: there the formula itself is in doubt."
+    COVERS_LESS = "This way to resample and to read off covered less than stated in docs/coverage.md. Use the default."
+    NOT_MEASURED = (
+        "docs/coverage.md does not say whether this way to resample and to read off covers. The default does."
     )
 
     @property
@@ -213,7 +215,10 @@ def tails(
         z0, z = stats.norm.ppf(below), stats.norm.ppf(edges)
         if not np.isfinite(z0):
             return float("nan"), float("nan")
-        edges = stats.norm.cdf(z0 + (z0 + z) / (1 - acceleration(jackknife) * (z0 + z)))
+        shrinking = 1 - acceleration(jackknife) * (z0 + z)
+        if np.any(shrinking <= 0):
+            return float("nan"), float("nan")
+        edges = stats.norm.cdf(z0 + (z0 + z) / shrinking)
     return float(edges[0]), float(edges[1])
 
 
@@ -225,14 +230,23 @@ def acceleration(jackknife: Floats) -> float:
     >>> round(acceleration(np.array([1.0, 1.0, 1.0, 5.0])), 4)
     -0.0962
     """
+    if not has_spread(jackknife):
+        return 0.0
     values = jackknife[np.isfinite(jackknife)]
-    if not len(values):
-        return 0.0
     gaps = values.mean() - values
-    spread = float(np.sum(gaps**2))
-    if spread <= (SAME * max(float(np.max(np.abs(values))), 1e-300)) ** 2 * len(values):
-        return 0.0
-    return float(np.sum(gaps**3) / (6 * spread**1.5))
+    return float(np.sum(gaps**3) / (6 * np.sum(gaps**2) ** 1.5))
+
+
+def has_spread(jackknife: Floats) -> bool:
+    """Whether leave-one-out values vary beyond rounding, and nine in ten are there.
+
+    Examples
+    --------
+    >>> has_spread(np.array([1.0, 1.0])), has_spread(np.array([1.0, 2.0]))
+    (False, True)
+    """
+    values = jackknife[np.isfinite(jackknife)]
+    return len(values) > (1 - MOST_FAILED) * len(jackknife) and not is_constant(values)
 
 
 def is_constant(draws: Floats) -> bool:

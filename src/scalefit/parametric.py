@@ -19,7 +19,7 @@ from .general import fit_any
 from .laws import Law, SeparableLaw, input_names
 from .objective import MAD_TO_SIGMA, Absolute, Huber, Objective, Squared, residuals, resolve, weighted_median
 from .refitting import LawRefits, as_tables
-from .replicates import Refits, loop
+from .replicates import Progress, Refits, loop
 from .solver import EXPONENT_RANGE, Optima, make_problem, solve
 from .status import Status
 
@@ -208,7 +208,9 @@ class LawRegressor(RegressorMixin, BaseEstimator):
             numbers = numbers | {follower: numbers[leader] for follower, leader in (self.tied or {}).items()}
         return numbers
 
-    def refits(self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None) -> Refits:
+    def refits(
+        self, X: ArrayLike, Y: ArrayLike, sample_weight: ArrayLike | None = None, progress: Progress | None = None
+    ) -> Refits:
         """Refit to B tables that share their inputs, each to its global optimum, with delta as it was resolved.
 
         Parameters
@@ -219,6 +221,8 @@ class LawRegressor(RegressorMixin, BaseEstimator):
             Losses of each table, or of all.
         sample_weight : (B, n) or (1, n) array, optional
             Frequencies.
+        progress : callable, optional
+            Called with the number of refits that are done, and of all.
 
         Returns
         -------
@@ -233,10 +237,13 @@ class LawRegressor(RegressorMixin, BaseEstimator):
         X = np.asarray(validate_data(self, X, dtype=float, reset=False))
         Y, W = as_tables(Y, sample_weight, len(X))
         if not issubclass(self.law, SeparableLaw):
-            return loop(self, X, Y, W)
+            return loop(self, X, Y, W, progress)
         names, constraints = self._constraints()
         numbers = partial(self._law, names)
-        return LawRefits(self, names, constraints, numbers, input_names(self.law, X.shape[1]), X, Y, W)
+        made = LawRefits(self, names, constraints, numbers, input_names(self.law, X.shape[1]), X, Y, W)
+        if progress is not None:
+            progress(len(made), len(made))
+        return made
 
     def jacobian(self, X: ArrayLike) -> Floats:
         """(n, q) derivatives of the predicted loss at X, (n, k), by the free parameters, by central differences."""

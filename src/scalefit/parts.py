@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .laws import Law
 from .replicates import Refits
 from .result import Fit
-from .schemes import Labels
+from .schemes import Labels, Scheme
 from .table import LossTable
 
 Floats = NDArray[np.float64]
@@ -56,7 +57,7 @@ class Part:
         if self.counts is not None:
             rows = np.repeat(np.arange(len(loss)), self.counts[b].astype(int))
             loss = loss[rows]
-        return Refit(self.fit, self.refits[b], partial(self.fit.table.resampled, loss, f"resample {b}", rows))
+        return self._refit(self.refits[b], loss, f"resample {b}", rows)
 
     def without(self, unit: int) -> Fit:
         """Fit without the rows of a unit; the fit itself if it has none of them."""
@@ -64,42 +65,71 @@ class Part:
         if place == len(self.units) or self.units[place] != unit:
             return self.fit
         rows = np.flatnonzero(self.labels != unit)
-        table = partial(self.fit.table.resampled, self.fit.table.loss[rows], f"without unit {unit}", rows)
-        return Refit(self.fit, self.jackknife[place], table)
+        return self._refit(self.jackknife[place], self.fit.table.loss[rows], f"without unit {unit}", rows)
+
+    def _refit(self, model: Any, loss: Floats, note: str, rows: Labels | None) -> Fit:
+        return Refit(model, partial(self.fit.table.resampled, loss, note, rows), self.fit.inputs, self.fit.weights)
 
 
 class Refit(Fit):
     """Fit to resampled rows, whose table is made when asked for: most statistics never look at it."""
 
-    def __init__(self, base: Fit, model: Any, make_table: Callable[[], LossTable]) -> None:
-        vars(self).update(model=model, inputs=base.inputs, weights=base.weights, make_table=make_table)
+    def __init__(
+        self,
+        model: Any,
+        table: LossTable | Callable[[], LossTable],
+        inputs: tuple[str, ...],
+        weights: str | None = None,
+    ) -> None:
+        vars(self).update(model=model, inputs=inputs, weights=weights, make_table=table)
 
     @cached_property
     def table(self) -> LossTable:
         """Resampled rows."""
-        made: LossTable = vars(self)["make_table"]()
+        given = vars(self)["make_table"]
+        made: LossTable = given() if callable(given) else given
         return made
+
+
+@dataclass
+class Trace:
+    """What a statistic looks at: how many decades beyond the runs, whether at the law, and at which fits."""
+
+    reach: float = 0.0
+    reads_law: bool = False
+    touched: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Traced(Fit):
-    """Fit that remembers how many decades beyond its runs it was asked for a loss."""
+    """Fit that notes what is asked of it."""
 
-    reach: list[float] = field(default_factory=list)
+    number: int = 0
+    trace: Trace = field(default_factory=Trace)
 
-    @staticmethod
-    def of(fit: Fit, reach: list[float]) -> Traced:
-        """The fit, with a list to which it adds."""
-        return Traced(fit.model, fit.table, fit.inputs, fit.weights, reach)
+    @property
+    def law(self) -> Law:
+        """The law, as of any fit."""
+        self.trace.reads_law = True
+        self.trace.touched.add(self.number)
+        return super().law
 
     def __call__(self, *columns: ArrayLike, **named: ArrayLike) -> Any:
         """Predicted loss, as of any fit."""
+        self.trace.touched.add(self.number)
         arrays = dict(zip(self.inputs, columns, strict=False)) | named
         for name in self.inputs:
             x, runs = np.asarray(arrays.get(name, []), dtype=float), self.table[name]
             if x.size and np.all(x > 0):
-                self.reach.append(float(np.max(np.log10(np.maximum(x / runs.max(), runs.min() / x)))))
+                beyond = float(np.max(np.log10(np.maximum(x / runs.max(), runs.min() / x))))
+                self.trace.reach = max(self.trace.reach, beyond)
         return super().__call__(*columns, **named)
+
+
+def degrees_of_freedom(parts: Sequence[Part], scheme: Scheme) -> int:
+    """Units minus free parameters: over all fits where rows are redrawn, of the poorest where clusters are."""
+    spare = [len(part.units) - free_parameters(part.fit) for part in parts]
+    return min(spare) if scheme.by else sum(spare)
 
 
 def free_parameters(fit: Fit) -> int:
@@ -109,7 +139,7 @@ def free_parameters(fit: Fit) -> int:
 
 def as_point(fit: Fit, at: Mapping[str, float]) -> Floats:
     """(1, k) inputs of a fit, from names, which the fit itself has checked."""
-    return np.array([[float(at[name]) for name in fit.inputs]])
+    return np.array([[as_number(at[name]) for name in fit.inputs]])
 
 
 def name_of(statistic: Statistic) -> str:

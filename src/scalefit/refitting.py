@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .constraints import Constraints
-from .diagnosis import LARGEST_LOG, Finding, diagnose
+from .diagnosis import LARGEST_LOG, SAME_VALUE, Finding, diagnose
 from .laws import Law, SeparableLaw
 from .objective import Objective, weighted_median
 from .replicates import Floats, Refits
@@ -73,9 +73,18 @@ class LawRefits(Refits):
     def _enough(self) -> NDArray[np.bool_]:
         """Refits with as many rows as free parameters, at several inputs."""
         used = self.W > 0
-        different = np.unique(self.X, axis=0, return_inverse=True)[1].ravel()
-        seen = np.stack([used[:, different == place].any(axis=1) for place in range(different.max() + 1)])
-        return np.asarray((used.sum(axis=1) >= len(self.constraints.free)) & (seen.sum(axis=0) > 1))
+        return np.asarray((used.sum(axis=1) >= len(self.constraints.free)) & (_distinct(self.X, used) > 1))
+
+    def _too_few_values(self) -> NDArray[np.bool_]:
+        """Refits whose inputs cannot determine the parameters, as `diagnose` has it."""
+        free, W = self.constraints.free, self.W > 0
+        scaled = np.round(np.log(self.X) / SAME_VALUE)
+        few = _distinct(scaled, W) < len(free)
+        for term in self.law.terms:
+            own = (term.amplitude in free) + (term.exponent in free)
+            if own:
+                few |= _distinct(scaled[:, [term.column]], W) < own + ("E" in free)
+        return np.broadcast_to(few, self.failed.shape)
 
     def _below_floor(self) -> NDArray[np.bool_]:
         """Refits half of whose losses lie at or below a fixed E."""
@@ -121,7 +130,10 @@ class LawRefits(Refits):
             seen[Status.EXPONENT_AT_LOWER, term.exponent] = low[place[term.exponent]] & ~vanished
             at_top = high[place[term.exponent]] | high[place[term.amplitude]]
             seen[Status.EXPONENT_AT_UPPER, term.exponent] = at_top & ~vanished
-        flags = {}
+        flags: dict[tuple[Status, str], NDArray[np.bool_]] = {}
+        few = self._too_few_values() & ~self.failed
+        if few.any():
+            flags[Status.TOO_FEW_VALUES, ", ".join(self.inputs)] = few
         for key, which in seen.items():
             if which.any():
                 flags[key] = np.zeros(len(self.failed), dtype=bool)
@@ -161,6 +173,14 @@ class LawRefits(Refits):
         y, used = self.Y[index % len(self.Y)], self.W[index % len(self.W)] > 0
         X, y = self.X[used], y[used]
         return diagnose(self.law, self.constraints, one, X, y, np.asarray(law(*X.T)), self.inputs)
+
+
+def _distinct(X: Floats, used: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """(B,) distinct rows of X, (n, k), among those that each refit uses, (B, n)."""
+    groups = np.unique(X, axis=0, return_inverse=True)[1].ravel()
+    members = np.zeros((len(X), groups.max() + 1))
+    members[np.arange(len(X)), groups] = 1.0
+    return np.asarray(np.count_nonzero(used @ members, axis=1))
 
 
 def as_tables(Y: ArrayLike, sample_weight: ArrayLike | None, n: int) -> tuple[Floats, Floats]:

@@ -92,8 +92,8 @@ def refits(
     Parameters
     ----------
     model : scikit-learn regressor
-        Fitted. Its own method `refits(X, Y, sample_weight)` is used where it has one, a loop over `clone(model).fit`
-        elsewhere.
+        Fitted. Its own method `refits(X, Y, sample_weight, progress)` is used where it has one, a loop over
+        `clone(model).fit` elsewhere.
     X : (n, k) array
         Inputs in raw units.
     Y : (B, n) or (1, n) array, nats per token
@@ -112,7 +112,7 @@ def refits(
     [2.5, 2.0, 1.5]
     """
     if hasattr(model, "refits"):
-        made: Refits = model.refits(X, Y, sample_weight)
+        made: Refits = model.refits(X, Y, sample_weight, progress)
         return made
     return loop(model, X, Y, sample_weight, progress)
 

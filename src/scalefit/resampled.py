@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,15 @@ from numpy.typing import NDArray
 
 from .doubting import find_doubts
 from .intervals import METHODS, Interval, Method, interval_ends
-from .parts import Part, Statistic, Traced, as_number, as_point, free_parameters, name_of, tried
+from .parts import Part, Statistic, Trace, Traced, as_number, as_point, degrees_of_freedom, name_of, tried
 from .result import Curves, Fit
 from .schemes import Scheme, Wild
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+RESIDUALS = {"loo": "leave-one-out", "leverage": "leverage-scaled", "plain": "plain"}
+MOST_NOTES = 3  # of a fit, before its intervals
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -45,7 +50,7 @@ class Bootstrap:
     >>> len(boot), boot.units, boot.spare, boot[0].ok
     (500, 12, 9, True)
     >>> boot.to_frame().columns.tolist()
-    ['statistic', 'estimate', 'standard_error', 'low', 'high', 'refused']
+    ['statistic', 'estimate', 'standard_error', 'low', 'high', 'level', 'method', 'refused', 'doubts']
     """
 
     base: Fit | Curves
@@ -58,7 +63,9 @@ class Bootstrap:
     def __len__(self) -> int:
         return len(self.draws)
 
-    def __getitem__(self, b: int) -> Any:
+    def __getitem__(self, b: int | slice) -> Any:
+        if isinstance(b, slice):
+            return [self[at] for at in range(*b.indices(len(self)))]
         at = range(len(self))[b]
         return self._like_base([part.resample(at) for part in self.parts])
 
@@ -83,13 +90,13 @@ class Bootstrap:
 
     @property
     def spare(self) -> int:
-        """Degrees of freedom of the t correction: units with a weight minus free parameters, over the slices used."""
-        counted = np.zeros(self.units, dtype=bool)
-        for part in self.used:
-            counted[part.labels if part.fit.weights is None else part.labels[part.fit.table[part.fit.weights] > 0]] = (
-                True
-            )
-        return int(counted.sum()) - sum(free_parameters(part.fit) for part in self.used)
+        """Degrees of freedom of the t correction: units minus free parameters, over the slices used."""
+        return degrees_of_freedom(self.used, self.scheme)
+
+    @property
+    def failed(self) -> Bools:
+        """(B,) resamples that have no refit; of curves, of some slice. Indexing one raises ValueError."""
+        return np.asarray(np.any([part.refits.failed for part in self.parts], axis=0))
 
     @property
     def used(self) -> tuple[Part, ...]:
@@ -147,8 +154,7 @@ class Bootstrap:
     def standard_error(self, statistic: Statistic) -> float:
         """Standard deviation of the draws of a statistic (divisor: draws - 1); nan for fewer than two."""
         values = self.values(statistic)
-        values = values[np.isfinite(values)]
-        return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+        return _deviation(values[np.isfinite(values)])
 
     def interval(self, statistic: Statistic, level: float = 0.95, *, method: Method | None = None) -> Interval:
         """Interval of any statistic, or the reasons why there can be none.
@@ -184,34 +190,36 @@ class Bootstrap:
         >>> low < 0.25 < high
         True
         """
-        how = method or self.scheme.method
+        how = self.scheme.method if method is None else method
         if how not in METHODS:
             raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, not {method!r}.")
-        if not (isinstance(level, int | float) and 0 < level < 1):
+        if not (isinstance(level, Real) and 0 < level < 1):
             raise ValueError(f"level must be between 0 and 1, such as 0.95, not {level!r}.")
         if not (isinstance(statistic, str | Mapping) or callable(statistic)):
             raise TypeError(
                 f"a statistic is a parameter, inputs to predict at, or a function of a fit, not {statistic!r}."
             )
-        estimate, reach = self._traced(statistic)
+        estimate, trace = self._traced(statistic)
+        parts = self.used if not (callable(statistic) and trace.touched) else [self.parts[i] for i in trace.touched]
         every = self.values(statistic)
         draws = every[np.isfinite(every)]
         jackknife = self.jackknife(statistic) if how == "bca" else np.empty(0)
         doubts = find_doubts(
-            every, estimate, level, how, parts=self.used, scheme=self.scheme, units=self.units, spare=self.spare,
-            jackknife=jackknife, reach=reach,
+            every, estimate, level, how, parts=parts, scheme=self.scheme, jackknife=jackknife, trace=trace
         )  # fmt: skip
         low = high = float("nan")
         if not any(doubt.refuses for doubt, _ in doubts):
-            low, high = interval_ends(draws, estimate, level, how, jackknife=jackknife, spare=self.spare)
-        error = float(draws.std(ddof=1)) if len(draws) > 1 else float("nan")
+            spare = degrees_of_freedom(parts, self.scheme)
+            low, high = interval_ends(draws, estimate, level, how, jackknife=jackknife, spare=spare)
+        error = _deviation(draws)
         return Interval(name_of(statistic), estimate, low, high, error, float(level), how, doubts)
 
     def to_frame(self, level: float = 0.95, *, method: Method | None = None) -> pd.DataFrame:
-        """A row per fitted parameter: estimate, standard error, low, high, and whether the interval was refused."""
+        """A row per fitted parameter: estimate, standard error, ends, and the names of what speaks against them."""
         rows = [self.interval(name, level, method=method) for name in self.parameters]
-        columns = ["statistic", "estimate", "standard_error", "low", "high", "refused"]
-        return pd.DataFrame([{name: getattr(row, name) for name in columns} for row in rows], columns=columns)
+        columns = ["statistic", "estimate", "standard_error", "low", "high", "level", "method", "refused", "doubts"]
+        cells = [{**vars(row), "refused": row.refused, "doubts": tuple(d.name for d, _ in row.doubts)} for row in rows]
+        return pd.DataFrame(cells, columns=columns)
 
     def to_dict(self, level: float = 0.95, *, method: Method | None = None) -> dict[str, Any]:
         """Scheme, counts of flagged refits and intervals of the parameters as plain values."""
@@ -227,7 +235,7 @@ class Bootstrap:
         scheme = self.scheme
         by = f"by {scheme.by}" if scheme.by else "by rows"
         return (
-            f"{scheme.kind}, {scheme.weights} weights on {scheme.residuals} residuals, {by}"
+            f"{scheme.kind}, {scheme.weights} weights on {RESIDUALS[scheme.residuals]} residuals, {by}"
             if isinstance(scheme, Wild)
             else f"{scheme.kind}, {by}"
         )
@@ -238,7 +246,9 @@ class Bootstrap:
         for interval in intervals:
             for note in interval.notes:
                 doubts.setdefault(note, []).append(interval.statistic)
-        lines = [f"{'REFUSED' if any(i.refused for i in intervals) else 'ok    '}  {len(self)} refits, {self.words}"]
+        verdict = "REFUSED" if any(i.refused for i in intervals) else "DOUBT  " if doubts else "ok     "
+        lines = [f"{verdict} {len(self)} refits, {self.words}"]
+        lines += [f"the fit is NOT OK: {note}" for part in self.parts for note in part.fit.notes][:MOST_NOTES]
         lines += [f"note    {note}" for note in self.notes]
         width = max((len(name) for name in self.parameters), default=0)
         for i in intervals:
@@ -262,17 +272,28 @@ class Bootstrap:
         return np.mean(columns, axis=0) if columns else np.full(len(self), np.nan)
 
     def _like_base(self, fits: Sequence[Fit]) -> Fit | Curves:
-        return fits[0] if isinstance(self.base, Fit) else replace(self.base, fits=tuple(fits))
+        if isinstance(self.base, Fit):
+            return fits[0]
+        return replace(self.base, fits=tuple(fits), trusted=tuple(part.fit.ok for part in self.parts))
 
     def _without(self, unit: int) -> Fit | Curves:
         return self._like_base([part.without(unit) for part in self.parts])
 
-    def _traced(self, statistic: Statistic) -> tuple[float, float]:
-        """Estimate, and how many decades beyond the runs the statistic looks."""
-        reach: list[float] = [0.0]
-        traced = [Traced.of(part.fit, reach) for part in self.parts]
+    def _traced(self, statistic: Statistic) -> tuple[float, Trace]:
+        """Estimate, and what the statistic looks at."""
+        trace = Trace(reads_law=isinstance(statistic, str))
+        traced = [
+            Traced(part.fit.model, part.fit.table, part.fit.inputs, part.fit.weights, number, trace)
+            for number, part in enumerate(self.parts)
+        ]
         if isinstance(statistic, Mapping):
             for fit in traced:
                 fit(**statistic)
         value = as_number(statistic(self._like_base(traced))) if callable(statistic) else self.estimate(statistic)
-        return value, max(reach)
+        return value, trace
+
+
+def _deviation(draws: Floats) -> float:
+    """Standard deviation (divisor: draws - 1); nan for fewer than two, infinite beyond what a number can be."""
+    with np.errstate(over="ignore"):
+        return float(draws.std(ddof=1)) if len(draws) > 1 else float("nan")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,13 @@ from .parts import Part, free_parameters
 from .replicates import Progress, Refits, refits
 from .resampled import Bootstrap
 from .result import Curves, Fit
-from .schemes import Labels, Pairs, Scheme, Wild, clusters, shares_sizes
+from .schemes import SIZES, SIZES_1D, Labels, Pairs, Scheme, Wild, clusters, shared_sizes
 from .status import Status
 
 Floats = NDArray[np.float64]
 
 MOST_RESAMPLES = 1_000_000
+MOST_BENT = 1e6  # condition of 1 - H beyond which a unit alone determines a parameter
 MOST_CELLS = 100_000_000  # resamples times rows: 0.8 GB of losses
 
 
@@ -34,7 +36,7 @@ def bootstrap(
         Of curves, every slice is refitted; clusters that span slices are redrawn together.
     scheme : Wild, Pairs or wild_bca(), optional
         By default `Wild()`, signs on leave-one-out residuals, by model size where a fit of several inputs has at least
-        six sizes with several runs each, and more sizes than free parameters.
+        six sizes with several runs each (a fit of params alone: eight), and more sizes than free parameters.
     resamples : int
         From 2 to 1,000,000. Fewer than 8 units with Rademacher weights: all 2^n patterns are taken instead.
     seed : int
@@ -81,21 +83,42 @@ def bootstrap(
         scheme, notes = default_scheme(fit)
     if not isinstance(scheme, Wild | Pairs):
         raise TypeError(f"scheme must be Wild(...), Pairs(...) or wild_bca(), not {scheme!r}.")
+    fits = tuple(_weighted(one) for one in fits)
     labels = _units(fits, scheme.by)
     units = 1 + max(int(part.max()) for part in labels)
     rows = max(len(one.table) for one in fits)
-    if resamples * max(rows, units) > MOST_CELLS:
-        most = MOST_CELLS // max(rows, units)
-        raise ValueError(f"{resamples} resamples of {rows} rows do not fit into memory; ask for at most {most}.")
+    if (resamples + units) * max(rows, units) > MOST_CELLS:
+        raise ValueError(
+            f"{resamples} resamples and {units} leave-one-out fits of {rows} rows do not fit into memory: together at "
+            f"most {MOST_CELLS // max(rows, units)}. Ask for fewer resamples, or name by=, which has fewer units."
+        )
     draws = scheme.draw(units, resamples, np.random.default_rng(seed))
-    if scheme.enumerates(units):
+    if scheme.enumerates(units, resamples):
         notes = (*notes, f"all {len(draws)} sign patterns of {units} rows or clusters are taken instead of {resamples}")
-    parts = []
-    for number, (one, own) in enumerate(zip(fits, labels, strict=True)):
-        parts.append(_resample(one, scheme, own, draws, progress))
-        if progress is not None:
-            progress((number + 1) * len(draws), len(fits) * len(draws))
+    own_units = [len(np.unique(part)) for part in labels]
+    total, done, parts = sum(own_units) + len(fits) * len(draws), 0, []
+    for one, part, count in zip(fits, labels, own_units, strict=True):
+        steps = tuple(_step(progress, done + before, total) for before in (0, count))
+        parts.append(_resample(one, scheme, part, draws, steps))
+        done += count + len(draws)
     return Bootstrap(fit, scheme, seed, draws, tuple(parts), notes)
+
+
+def _step(progress: Progress | None, before: int, total: int) -> Progress:
+    """Progress of a part of the work, as a share of all."""
+
+    def report(done: int, _: int) -> None:
+        if progress is not None:
+            progress(before + done, total)
+
+    return report
+
+
+def _weighted(fit: Fit) -> Fit:
+    """The fit with those rows alone that carry weight."""
+    if fit.weights is None or np.all(fit.table[fit.weights] > 0):
+        return fit
+    return replace(fit, table=fit.table.where(fit.table[fit.weights] > 0))
 
 
 def default_scheme(fit: Fit | Curves) -> tuple[Wild, tuple[str, ...]]:
@@ -109,7 +132,10 @@ def default_scheme(fit: Fit | Curves) -> tuple[Wild, tuple[str, ...]]:
     >>> default_scheme(sf.fit(sf.Chinchilla, runs))[0].by
     'params'
     """
-    if isinstance(fit, Curves) or not shares_sizes(fit.table, fit.inputs):
+    if isinstance(fit, Curves):
+        return Wild(), ()
+    fit = _weighted(fit)
+    if shared_sizes([fit])[0] < (SIZES if len(fit.inputs) > 1 else SIZES_1D):
         return Wild(), ()
     spare = int(clusters([fit.table], "params")[0].max()) + 1 - free_parameters(fit)
     if spare < 1:
@@ -152,7 +178,8 @@ def _units(fits: Sequence[Fit], by: str | None) -> list[Labels]:
     labels, first = [], 0
     for fit in fits:
         columns = [fit.table[name] for name in fit.inputs]
-        order = np.lexsort((fit.table.loss, *columns))
+        weights = [] if fit.weights is None else [fit.table[fit.weights]]
+        order = np.lexsort((*weights, fit.table.loss, *columns))
         own = np.empty(len(order), dtype=np.intp)
         own[order] = np.arange(first, first + len(order))
         labels.append(own)
@@ -160,24 +187,22 @@ def _units(fits: Sequence[Fit], by: str | None) -> list[Labels]:
     return labels
 
 
-def _resample(fit: Fit, scheme: Scheme, labels: Labels, draws: Floats, progress: Progress | None) -> Part:
+def _resample(fit: Fit, scheme: Scheme, labels: Labels, draws: Floats, steps: tuple[Progress, ...]) -> Part:
     """Jackknife and refits of one fit."""
     X = np.stack([fit.table[name] for name in fit.inputs], axis=1)
     loss = fit.table.loss
     frequencies = np.ones(len(loss)) if fit.weights is None else np.asarray(fit.table[fit.weights], dtype=float)
-    units = np.unique(labels)
-    left = refits(fit.model, X, loss[None], (labels != units[:, None]) * frequencies)
+    left = refits(fit.model, X, loss[None], (labels != np.unique(labels)[:, None]) * frequencies, steps[0])
     if isinstance(scheme, Pairs):
         counts = draws[:, labels]
-        return Part(
-            fit, labels, loss[None], counts, refits(fit.model, X, loss[None], counts * frequencies, progress), left
-        )
+        made = refits(fit.model, X, loss[None], counts * frequencies, steps[1])
+        return Part(fit, labels, loss[None], counts, made, left)
     predicted = fit.predicted
     errors = _errors(fit, scheme, X, frequencies, labels, left)
     with np.errstate(over="ignore"):
         moved = draws[:, labels] * errors
         losses = predicted * np.exp(moved) if fit.objective.space == "log" else predicted + moved
-    return Part(fit, labels, losses, None, refits(fit.model, X, losses, frequencies[None], progress), left)
+    return Part(fit, labels, losses, None, refits(fit.model, X, losses, frequencies[None], steps[1]), left)
 
 
 def _errors(fit: Fit, scheme: Wild, X: Floats, frequencies: Floats, labels: Labels, left: Refits) -> Floats:
@@ -185,7 +210,7 @@ def _errors(fit: Fit, scheme: Wild, X: Floats, frequencies: Floats, labels: Labe
     loss, objective = fit.table.loss, fit.objective
     if scheme.residuals != "loo":
         plain = residuals(objective, loss, fit.predicted)
-        return plain if scheme.residuals == "plain" else plain / (1 - _leverage(fit, X, frequencies))
+        return plain if scheme.residuals == "plain" else _unbent(fit, plain, X, frequencies, labels)
     if left.failed.any():
         unit = int(np.unique(labels)[np.argmax(left.failed)])
         row = int(np.flatnonzero(labels == unit)[0])
@@ -199,14 +224,20 @@ def _errors(fit: Fit, scheme: Wild, X: Floats, frequencies: Floats, labels: Labe
     return residuals(objective, loss, predicted)
 
 
-def _leverage(fit: Fit, X: Floats, frequencies: Floats) -> Floats:
-    """(n,) leverages of the linearised fit, in the space of the objective."""
+def _unbent(fit: Fit, plain: Floats, X: Floats, frequencies: Floats, labels: Labels) -> Floats:
+    """(n,) residuals times (1 - H)^-1 of their unit, H its block of the hat matrix of the linearised fit."""
     if not hasattr(fit.model, "jacobian"):
         raise ValueError(f"{type(fit.model).__name__} has no formula to take leverages of; use Wild(residuals='loo').")
     J = fit.model.jacobian(X)
     if fit.objective.space == "log":
         J = J / fit.predicted[:, None]
-    size = np.linalg.norm(J, axis=0)
-    Q, _ = np.linalg.qr(np.sqrt(frequencies)[:, None] * J / np.where(size > 0, size, 1.0))
-    h = np.sum(Q**2, axis=1)
-    return np.where(h < 1 - 1e-6, h, 0.0)  # a row that alone determines a parameter has no residual to scale
+    root = np.sqrt(frequencies)
+    J = root[:, None] * J[:, np.linalg.norm(J, axis=0) > 0]
+    Q, _ = np.linalg.qr(J / np.linalg.norm(J, axis=0))
+    errors = plain.copy()
+    for unit in np.unique(labels):
+        rows = np.flatnonzero(labels == unit)
+        rest = np.eye(len(rows)) - Q[rows] @ Q[rows].T
+        if np.linalg.cond(rest) < MOST_BENT:  # rows that alone determine a parameter have no residual to scale
+            errors[rows] = np.linalg.solve(rest, root[rows] * plain[rows]) / root[rows]
+    return errors

@@ -243,6 +243,8 @@ class Curves:
         In the order of `values`.
     left_out : mapping of str to int
         Counts of rows of the table that are in no slice.
+    trusted : tuple of bool, optional
+        Slices that means are taken over, where these are not the ok ones: a resample keeps those of its base.
 
     Examples
     --------
@@ -258,6 +260,7 @@ class Curves:
     values: Floats
     fits: tuple[Fit, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    trusted: tuple[bool, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.fits)
@@ -283,7 +286,9 @@ class Curves:
 
     def array(self, parameter: str, *, ok_only: bool = True) -> Floats:
         """Values of a parameter over slices, by default those whose fit is ok."""
-        return np.array([fit.parameters[parameter] for fit in self.fits if fit.ok or not ok_only])
+        trusted = self.trusted or tuple(fit.ok for fit in self.fits)
+        chosen = [fit for fit, good in zip(self.fits, trusted, strict=True) if good or not ok_only]
+        return np.array([fit.parameters[parameter] for fit in chosen])
 
     def mean(self, parameter: str, *, ok_only: bool = True) -> float:
         """Mean of a parameter over slices; nan if none is ok."""

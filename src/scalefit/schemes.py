@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .intervals import METHODS, Method
+from .result import Fit
 from .selection import group_labels
 from .table import LossTable
 
@@ -23,7 +24,9 @@ Residuals = Literal["loo", "leverage", "plain"]
 
 FEW = 8  # units below which the patterns of two-point weights are enumerated
 SIZES = 6  # model sizes with several runs from which on they are clusters by default
-RTOL = 1e-3  # share by which a numeric column grows within a cluster, as within a slice of `LossTable.curves`
+SIZES_1D = 8  # the same of a fit of one input, whose table needs 8 units at least
+RTOL = 1e-3  # share by which a count grows within a cluster, as within a slice of `LossTable.curves`
+COUNTS = ("params", "tokens", "flops")  # how the names of columns begin whose values scatter in the last digits
 
 # values and probabilities with mean 0 and variance 1
 _GOLDEN = (1 + math.sqrt(5)) / 2
@@ -46,7 +49,7 @@ class Wild:
         Residual of each row from the fit without its row (or cluster); divided by 1 - h, h the leverage in the
         linearised fit; or as it is. Plain residuals are too small, since the fit has bent towards them.
     by : str, optional
-        Column of clusters: rows that share its value (a number within 0.1 %) get the same weight.
+        Column of clusters: rows that share its value (params, tokens and flops within 0.1 %) get the same weight.
     method : {"percentile_t", "bca", "percentile", "basic"}
         Interval that is given unless another is asked for.
 
@@ -73,14 +76,14 @@ class Wild:
         _one_of("method", self.method, METHODS)
         _column_name(self.by)
 
-    def enumerates(self, units: int) -> bool:
-        """Whether the patterns of so few units are all taken, instead of drawn."""
-        return units < FEW and self.weights == "rademacher"
+    def enumerates(self, units: int, resamples: int) -> bool:
+        """Whether all patterns of the signs are taken: of fewer than 8 units, or where there are no more than draws."""
+        return self.weights == "rademacher" and (units < FEW or 2**units <= resamples)
 
     def draw(self, units: int, resamples: int, rng: np.random.Generator) -> Floats:
         """(B, units) multipliers of the residuals."""
         values, chances = POINTS[self.weights]
-        if self.enumerates(units):
+        if self.enumerates(units, resamples):
             return np.array(list(itertools.product(values, repeat=units)))
         if units < FEW and len(values) == 2:
             raise ValueError(
@@ -119,7 +122,7 @@ class Pairs:
         _one_of("method", self.method, METHODS)
         _column_name(self.by)
 
-    def enumerates(self, units: int) -> bool:
+    def enumerates(self, units: int, resamples: int) -> bool:
         """Never."""
         return False
 
@@ -151,7 +154,7 @@ def wild_bca() -> Wild:
 
 
 def clusters(tables: Sequence[LossTable], by: str) -> list[Labels]:
-    """Number of the cluster of each row of each table: equal values, of a number within 0.1 %, share one.
+    """Number of the cluster of each row of each table: equal values share one, as do params within 0.1 %.
 
     Raises
     ------
@@ -171,7 +174,7 @@ def clusters(tables: Sequence[LossTable], by: str) -> list[Labels]:
             f"column {by!r} cannot make clusters: row {missing[0]} (counting from 0) has no value ({len(missing)} such "
             "rows). Fill them in, or leave these rows out with table.where(...)."
         )
-    labels = group_labels(values, RTOL)
+    labels = group_labels(values, RTOL if by.startswith(COUNTS) else 0.0)
     if labels.max() == 0:
         raise ValueError(
             f"column {by!r} makes one cluster of all {len(labels)} rows, which leaves nothing to resample. "
@@ -180,18 +183,22 @@ def clusters(tables: Sequence[LossTable], by: str) -> list[Labels]:
     return np.split(labels, np.cumsum([len(table) for table in tables])[:-1])
 
 
-def shares_sizes(table: LossTable, inputs: tuple[str, ...]) -> bool:
-    """Whether a fit of several inputs has six or more model sizes with several runs each.
+def shared_sizes(fits: Sequence[Fit]) -> tuple[int, float]:
+    """How many model sizes have several runs, over all fits that take params, and the share of rows that they are.
 
     Examples
     --------
-    >>> frame = pd.DataFrame({"params": [1e8, 1e9] * 2, "tokens": [1e10] * 4, "loss": [3.2, 3.0, 2.5, 2.0]})
-    >>> shares_sizes(LossTable.from_frame(frame), ("params", "tokens"))
-    False
+    >>> import scalefit as sf
+    >>> runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=np.geomspace(1e8, 1e10, 8), tokens=[1e10, 1e11]))
+    >>> shared_sizes([sf.fit(sf.Chinchilla, runs)])
+    (8, 1.0)
     """
-    if len(inputs) < 2 or "params" not in inputs:
-        return False
-    return bool(np.count_nonzero(np.bincount(group_labels(table["params"], RTOL)) > 1) >= SIZES)
+    sizes = [np.asarray(fit.table["params"], dtype=float) for fit in fits if "params" in fit.inputs]
+    if not sizes:
+        return 0, 0.0
+    labels = group_labels(np.concatenate(sizes), RTOL)
+    counts = np.bincount(labels)
+    return int(np.count_nonzero(counts > 1)), float(np.mean(counts[labels] > 1))
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

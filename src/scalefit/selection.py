@@ -231,16 +231,17 @@ def _ends(held: Array, rtol: float) -> list[int]:
 
 
 def group_labels(values: NDArray[Any], rtol: float) -> NDArray[np.intp]:
-    """(n,) number of the group of each value, sorted: equal values, of positive floats those within a share rtol.
+    """(n,) number of the group of each value, sorted: equal values, or positive numbers within a share rtol.
 
     Examples
     --------
     >>> group_labels(np.array([2.0, 1.0, 1.0001]), 1e-3).tolist()
     [1, 0, 0]
     """
-    if values.dtype.kind != "f" or np.any(values <= 0):
+    if not rtol or values.dtype.kind not in "iuf" or np.any(values <= 0):
         keys = values.astype(str) if values.dtype.kind == "O" else values
         return np.asarray(pd.factorize(keys, sort=True)[0], dtype=np.intp)
+    values = values.astype(float)
     order = np.argsort(values, kind="stable")
     labels = np.zeros(len(values), dtype=np.intp)
     for label, rows in enumerate(np.split(order, _ends(values[order], rtol))):

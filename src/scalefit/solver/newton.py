@@ -40,11 +40,14 @@ class Solution:
 
 def newton(problem: Problem, start: Floats, *, max_iterations: int = 200, rough: bool = False) -> Solution:
     """Local optima from given starts, (q, B); rough ones, which are only to start from, end at the first small gain."""
-    step = max(1, min(4096, CHUNK // problem.U.shape[1]))
+    K, n = problem.U.shape
+    step = max(1, min(4096, CHUNK // n))
+    room = np.empty((K + 6, n * min(step, start.shape[1])))
     parts = []
     for first in range(0, problem.size, step):
         part = slice(first, first + step)
-        parts.append(_newton_chunk(problem.take(part), start[:, part], max_iterations, rough))
+        with np.errstate(over="ignore", invalid="ignore"):  # a step too far is rejected
+            parts.append(_newton_chunk(problem.take(part), start[:, part], room, max_iterations, rough))
     return Solution(
         free=np.concatenate([part.free for part in parts], axis=1),
         objective=np.concatenate([part.objective for part in parts]),
@@ -52,13 +55,13 @@ def newton(problem: Problem, start: Floats, *, max_iterations: int = 200, rough:
     )
 
 
-def _newton_chunk(problem: Problem, start: Floats, max_iterations: int, rough: bool) -> Solution:
+def _newton_chunk(problem: Problem, start: Floats, room: Floats, max_iterations: int, rough: bool) -> Solution:
     """Newton on columns that fit the cache; finished columns leave the batch."""
     size = start.shape[1]
     best, best_f = start.copy(), np.full(size, np.inf)
     converged = np.zeros(size, dtype=bool)
     alive, over = np.arange(size), np.zeros(size, dtype=bool)
-    sums = Sums(problem)
+    sums = Sums(problem, room)
     x, previous, f_previous = start.copy(), start.copy(), np.full(size, np.inf)
     damping, predicted = np.full(size, np.nan), np.full(size, np.nan)
     tolerance = ROUGH_TOLERANCE if rough else GAIN_TOLERANCE
@@ -92,7 +95,7 @@ def _newton_chunk(problem: Problem, start: Floats, max_iterations: int, rough: b
             alive, over, problem = alive[keep], over[keep], problem.take(keep)
             x, previous, f_previous = x[:, keep], previous[:, keep], f_previous[keep]
             damping, predicted = damping[keep], predicted[keep]
-            sums = Sums(problem)
+            sums = Sums(problem, room)
     return Solution(best, best_f, converged)
 
 
@@ -109,10 +112,11 @@ def _next_damping(damping: Floats, gained: Floats, predicted: Floats, accepted: 
 class Sums:
     """Objective, gradient and damped Hessian of a batch at one point: the passes over (n, B) arrays.
 
-    `objective` leaves the terms and residuals of its point behind for `derivatives`.
+    `objective` leaves the terms and residuals of its point behind for `derivatives`. The arrays lie in `room`, K + 6 rows
+    of at least n B numbers: fresh memory for each smaller batch would take as long as the sums.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, room: Floats) -> None:
         self.problem = problem
         K, (n, size) = problem.n_terms, (problem.U.shape[1], problem.size)
         ones = np.ones(n)
@@ -121,11 +125,10 @@ class Sums:
         self.moments = np.stack([ones, *u, *(u[j] * u[k] for j in range(K) for k in range(j, K))])
         self.second = {(j, k): 1 + K + i for i, (j, k) in enumerate((j, k) for j in range(K) for k in range(j, K))}
         self.lines = [np.stack([ones, -u[k]], axis=1) for k in range(K)]
-        self.terms = np.empty((K, n, size))
         self.bending: dict[int, tuple[Floats, Floats, Floats]] = {}
-        self.value, self.residual = np.empty((n, size)), np.empty((n, size))
-        self.psi, self.scratch = np.empty((n, size)), np.empty((n, size))
-        self.curvature, self.product = np.empty((n, size)), np.empty((n, size))
+        arrays = [row[: n * size].reshape(n, size) for row in room]
+        self.value, self.residual, self.psi, self.scratch, self.curvature, self.product = arrays[:6]
+        self.terms = arrays[6:]
         self.log_y = np.log(problem.Y) if problem.log else problem.Y
         self.plain = bool(problem.W.shape[1] == 1 and np.all(problem.W == 1))
 
