@@ -112,8 +112,8 @@ def _next_damping(damping: Floats, gained: Floats, predicted: Floats, accepted: 
 class Sums:
     """Objective, gradient and damped Hessian of a batch at one point: the passes over (n, B) arrays.
 
-    `objective` leaves the terms and residuals of its point behind for `derivatives`. The arrays lie in `room`, K + 6 rows
-    of at least n B numbers: fresh memory for each smaller batch would take as long as the sums.
+    `objective` leaves the terms and residuals of its point behind for `derivatives`. The arrays lie in `room`, K + 6
+    rows of at least n B numbers: fresh memory for each smaller batch costs a fifth of the time.
     """
 
     def __init__(self, problem: Problem, room: Floats) -> None:

@@ -147,7 +147,8 @@ def make_problem(G: Floats, Y: Floats, W: Floats, *, log: bool, delta: float, T:
     inner_c = to_full @ c - inner_T @ (to_full @ c)[rows]
     # a free parameter keeps within the bounds of all that share its value
     alone = (T != 0) & (np.count_nonzero(inner_T, axis=1) == 1)[:, None]
-    lower, upper = _free_box(*_full_box(Y, W, *_exponent_ends(G, W, span), size), inner_T, inner_c, alone)
+    middle = weighted_medians(Y, W)
+    lower, upper = _free_box(*_full_box(middle, *_exponent_ends(G, W, span), size), inner_T, inner_c, alone)
     return Problem(
         U=(G - low[:, None]) / span[:, None],
         Y=Y,
@@ -160,14 +161,13 @@ def make_problem(G: Floats, Y: Floats, W: Floats, *, log: bool, delta: float, T:
         upper=upper,
         free_rows=rows,
         owns=T != 0,
-        floor=np.broadcast_to(NOTHING * _constant_objective(Y, W, log, np.full(size, delta)), (size,)),
+        floor=np.broadcast_to(NOTHING * _constant_objective(Y, W, log, np.full(size, delta), middle), (size,)),
         natural=natural,
     )
 
 
-def _constant_objective(Y: Floats, W: Floats, log: bool, delta: Floats) -> Floats:
-    """(B,) or (1,) objectives of the constant fit at the median."""
-    middle = weighted_medians(Y, W)
+def _constant_objective(Y: Floats, W: Floats, log: bool, delta: Floats, middle: Floats) -> Floats:
+    """(B,) or (1,) objectives of the constant fit at the medians."""
     errors = np.log(Y) - np.log(middle) if log else Y - middle
     if W.shape[1] == Y.shape[1] == 1:
         delta = delta[:1]
@@ -194,10 +194,10 @@ def _exponent_ends(G: Floats, W: Floats, span: Floats) -> tuple[Floats, Floats]:
     return lower, upper
 
 
-def _full_box(Y: Floats, W: Floats, low: Floats, high: Floats, size: int) -> tuple[Floats, Floats]:
-    """(p, B) bounds of the full parameters, with given ends of the exponents."""
+def _full_box(middle: Floats, low: Floats, high: Floats, size: int) -> tuple[Floats, Floats]:
+    """(p, B) bounds of the full parameters, with given medians of the losses and ends of the exponents."""
     K = len(low)
-    middle = np.broadcast_to(weighted_medians(Y, W), (size,))
+    middle = np.broadcast_to(middle, (size,))
     lower, upper = np.zeros((1 + 2 * K, size)), np.zeros((1 + 2 * K, size))
     # a bound of E at the smallest loss would fight the robust objective: one low outlier would pull it down
     upper[0] = middle

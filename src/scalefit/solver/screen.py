@@ -107,7 +107,7 @@ def solve_inner(problem: Problem, grid: Grid) -> tuple[Floats, Floats]:
     if problem.log:
         basis, target = basis / Y, target / Y
     delta = flat(problem.delta[None, None, :])[0]
-    low, high = _linear_box(problem, grid)
+    low, high = (flat(bound[:, None, :]) for bound in _linear_box(problem, grid))
     z, residual, weight, zone = np.zeros((J, G * size)), target, W, np.inf
     diagonal, total = np.arange(J), W.sum(axis=0)
     for _ in range(INNER_STEPS if J else 0):
@@ -143,7 +143,7 @@ def linear_profile(problem: Problem, start: Floats, grid: Grid) -> tuple[Floats,
     if problem.log:
         known = known / model[:, 0] ** 2
     weights = problem.W * known[:, None]  # (n, B) or (n, 1)
-    low, high = (bound.reshape(J, G, size) for bound in _linear_box(problem, grid))
+    low, high = _linear_box(problem, grid)
     weighted = weights * problem.Y
     pull = (grid.basis.transpose(2, 0, 1).reshape(G * J, len(weighted)) @ weighted).reshape(G, J, weighted.shape[1])
     z, values = np.empty((J, G, size)), np.empty((G, size))
@@ -155,7 +155,7 @@ def linear_profile(problem: Problem, start: Floats, grid: Grid) -> tuple[Floats,
         if offset.any():
             g += basis @ (weights * offset)
             constant = (weights * offset * (offset - 2 * problem.Y)).sum(axis=0)
-        d = box_minimum(H, g, low[:, point], high[:, point]) if J else z[:, point]
+        d = box_minimum(H, g, low, high) if J else z[:, point]
         z[:, point], values[point] = d, (d * (2 * g + (H * d).sum(axis=1))).sum(axis=0) + constant
     return z, values
 
@@ -184,13 +184,12 @@ def box_minimum(H: Floats, g: Floats, low: Floats, high: Floats) -> Floats:
 
 
 def _linear_box(problem: Problem, grid: Grid) -> tuple[Floats, Floats]:
-    """(J, G B) bounds of E and of the amplitudes themselves."""
-    shape = (len(grid.linear), grid.n_points, problem.size)
-    bounds = []
-    for bound in (problem.lower[grid.linear], problem.upper[grid.linear]):
-        plain = np.where(grid.is_E[:, None], bound, np.exp(np.where(grid.is_E[:, None], 0.0, bound)))
-        bounds.append(np.broadcast_to(plain[:, None, :], shape).reshape(shape[0], shape[1] * shape[2]))
-    return bounds[0], bounds[1]
+    """(J, B) bounds of E and of the amplitudes themselves."""
+    is_E = grid.is_E[:, None]
+    low, high = problem.lower[grid.linear], problem.upper[grid.linear]
+    return np.where(is_E, low, np.exp(np.where(is_E, 0.0, low))), np.where(
+        is_E, high, np.exp(np.where(is_E, 0.0, high))
+    )
 
 
 def local_minima(values: Floats, shape: tuple[int, ...]) -> NDArray[np.bool_]:
