@@ -663,6 +663,7 @@ def test_messages_speak_of_options():
     assert in_shell("pass flops='6ND' or columns={'loss': '...'}") == "pass --flops 6ND or --columns loss=..."
     assert in_shell("say so with fixed={'E': 0}.") == "say so with --fix E=0."
     assert in_shell("Choose another column, or by=None.") == "Choose another column, or leave out --by."
+    assert in_shell("Ask for fewer resamples, or name by=, which") == "Ask for fewer resamples, or name --by, which"
 
 
 @pytest.mark.parametrize("words", [*sf.Status, *sf.Doubt], ids=lambda words: words.name)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .table import LossTable
 
 LISTED = 20  # dropped rows on the screen; JSON has all
+MEAN = "mean"  # over slices, as a row beside theirs
 
 
 def fit_screen(fit: Fit, name: str, *, predictions: Mapping[str, float], found: Summary | None = None) -> Group:
@@ -73,7 +74,7 @@ def curves_screen(
     tables, doubts = [_predicted(curves, point, losses) for point, losses in predictions.items()], []
     if found is not None:
         shown = [*_exponents(first, found), *predictions]
-        parts = [*zip(slices, found.slices, strict=True), *([("mean", found)] if good > 1 else [])]
+        parts = [*zip(slices, found.slices, strict=True), *([(MEAN, found)] if good > 1 else [])]
         tables = [_by_slice(curves.at, statistic, parts) for statistic in shown]
         named = [(label, part.intervals[statistic]) for label, part in parts for statistic in shown]
         doubts = _doubts(named, at=curves.at, slices=slices)
@@ -184,7 +185,9 @@ def _doubts(
             elif slices and names.keys() >= set(slices):
                 whose = "every slice"
             else:
-                whose = f"{at} {', '.join(names)}".strip()
+                values = [name for name in names if name != MEAN]
+                of = [f"{at} {', '.join(values)}".strip()] if values else []
+                whose = " and ".join([*of, *(["the mean"] if MEAN in names else [])])
             details.append(": ".join(words for words in (whose, about) if words))
         known = "; ".join(words for words in details if words)
         pairs.append(("refused" if doubt.refuses else "doubt", f"{doubt.value} ({known})" if known else doubt.value))
@@ -223,7 +226,7 @@ def _by_slice(at: str, statistic: str, parts: Sequence[tuple[str, Summary]]) -> 
     """Intervals of one statistic: a row per slice, and one for the mean over those that are ok."""
     table = _bare(at, statistic, "std. error", _heading(parts[0][1]))
     for label, part in parts:
-        if label == "mean":
+        if label == MEAN:
             table.add_section()
         interval = part.intervals[statistic]
         table.add_row(label, f"{interval.estimate:.4g}", *_beside(part, interval))

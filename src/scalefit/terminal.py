@@ -31,6 +31,7 @@ _SHELL: tuple[
     (r", see \.dropped", lambda _: ""),
     (r"\bmin_rows\b", lambda _: "--min-rows"),
     (r"\bby='(\w+)'", lambda m: f"--by {m[1]}"),
+    (r"\bby=(?=,)", lambda _: "--by"),
     (r"or by=None\b", lambda _: "or leave out --by"),
     (r"\bmethod='(\w+)'", lambda m: f"--method {m[1]}"),
     (r"\bor use Wild\(residuals='leverage'\)", lambda _: "or, in Python, use Wild(residuals='leverage')"),
