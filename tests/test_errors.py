@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -346,3 +346,181 @@ def test_a_law_to_read_with_is_a_class(law, tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=re.escape(str(tmp_path / "fit.json"))):
         sf.read_fit(tmp_path / "fit.json")
+
+
+# The bootstrap. Options of schemes are in test_schemes, tables that cannot be refitted in test_replicates.
+
+LAW = sf.PowerLaw(1.7, 100.0, 0.25)
+CURVE = sf.fit(sf.PowerLaw, sf.simulate(LAW, sf.grid(params=np.geomspace(1e7, 1e10, 12)), noise=0.01, seed=1))
+BOOT = sf.bootstrap(CURVE, resamples=40)
+
+
+@pytest.mark.parametrize("resamples", [0, 1, -5, 1e9, 10**9, 100.0, "100", None, True, np.array([10, 20])], ids=repr)
+def test_resamples_are_a_whole_number_that_ends(resamples):
+    message = refusal(sf.bootstrap, CURVE, resamples=resamples)
+    assert missing_words(message, "resamples must be a whole number from 2 to 1000000", repr(resamples)) == []
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, True, "7", None, 2**80], ids=repr)
+def test_a_seed_is_a_whole_number(seed):
+    message = refusal(sf.bootstrap, CURVE, seed=seed)
+    assert missing_words(message, "seed must be a whole number from 0", repr(seed)) == []
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    first, second = (sf.bootstrap(CURVE, resamples=kind(9), seed=kind(2)) for kind in (int, np.int64))
+    assert np.array_equal(first.values("alpha"), second.values("alpha"))
+
+
+def test_more_resamples_than_memory_holds_are_refused_with_what_it_holds():
+    fit = sf.fit(sf.PowerLaw, sf.simulate(LAW, sf.grid(params=np.geomspace(1e7, 1e10, 250)), noise=0.01))
+    message = refusal(sf.bootstrap, fit, resamples=900_000)
+    assert missing_words(message, "900000 resamples", "250 rows", "at most 400000") == []
+
+
+@pytest.mark.parametrize(
+    "what", [TABLE, sf.PowerLaw, LAW, CURVE.model, None, "pythia"], ids=lambda what: str(what)[:20]
+)
+def test_what_is_no_fit_is_not_resampled(what):
+    message = type_refusal(sf.bootstrap, what)
+    assert missing_words(message, "sf.fit or sf.fit_curves", type(what).__name__) == []
+
+
+@pytest.mark.parametrize("scheme", ["wild", sf.Wild, 3, sf.wild_bca], ids=repr)
+def test_what_is_no_scheme_is_refused_with_those_there_are(scheme):
+    message = type_refusal(sf.bootstrap, CURVE, scheme)
+    assert missing_words(message, "Wild(...)", "Pairs(...)", "wild_bca()", repr(scheme)) == []
+
+
+@pytest.mark.parametrize("scheme", [sf.Wild(by="nod"), sf.Pairs(by="nod")], ids=repr)
+def test_clusters_by_a_column_that_is_absent_are_refused_before_any_refit(scheme):
+    frame = CURVE.table.to_frame().assign(node=np.arange(12) // 2)
+    fit = sf.fit(sf.PowerLaw, sf.LossTable.from_frame(frame))
+    message = refusal(sf.bootstrap, fit, scheme)
+    assert missing_words(message, "'nod'", "Did you mean 'node'?") == []
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (["a"] * 12, ["'node'", "one cluster", "12 rows"]),
+        (["a", None, *"bcdefghijk"], ["'node'", "row 1", "1 such rows", "where"]),
+        ([1.0, np.nan, *range(10)], ["'node'", "row 1"]),
+    ],
+    ids=["one", "missing", "nan"],
+)
+@pytest.mark.parametrize("scheme", [sf.Wild, sf.Pairs])
+def test_a_bad_column_of_clusters_is_refused(scheme, values, words):
+    fit = sf.fit(sf.PowerLaw, sf.LossTable.from_frame(CURVE.table.to_frame().assign(node=values)))
+    assert missing_words(refusal(sf.bootstrap, fit, scheme(by="node")), *words) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [list("aabbccddeeff"), [True] * 6 + [False] * 6, [-1.0, 0.0] * 6, [2, "x", 3.5, True] * 3, [0, 0, 1, 1, 2, 2] * 2],
+    ids=["strings", "bools", "negative and zero", "mixed", "integers"],
+)
+def test_clusters_of_any_kind_of_value_are_resampled(values):
+    frame = CURVE.table.to_frame().assign(node=pd.Series(values, dtype=object if "x" in values else None))
+    made = sf.bootstrap(sf.fit(sf.PowerLaw, sf.LossTable.from_frame(frame)), sf.Pairs(by="node"), resamples=10)
+    assert made.units == len(set(values))
+
+
+def test_a_table_that_was_changed_after_the_fit_is_refused():
+    frame = CURVE.table.to_frame()
+    others = (
+        frame.assign(loss=1.001 * frame.loss),
+        frame.assign(params=2 * frame.params),
+        frame[:11],
+        pd.concat([frame, frame[:1]]),
+    )
+    for other in others:
+        message = refusal(sf.bootstrap, replace(CURVE, table=sf.LossTable.from_frame(other)))
+        assert missing_words(message, "not the one that was fitted", f"{len(other)} rows", "Fit the table again") == []
+
+
+def test_a_table_in_another_order_or_with_another_column_is_still_the_one_that_was_fitted():
+    frame = CURVE.table.to_frame()
+    for same in (frame[::-1], frame.assign(node="a")):
+        assert len(sf.bootstrap(replace(CURVE, table=sf.LossTable.from_frame(same)), resamples=10)) == 10
+
+
+def test_weights_that_were_changed_after_the_fit_are_refused():
+    frame = CURVE.table.to_frame().assign(count=np.arange(12) % 3 + 1)
+    fit = sf.fit(sf.PowerLaw, sf.LossTable.from_frame(frame), weights="count")
+    other = sf.LossTable.from_frame(frame.assign(count=1))
+    assert missing_words(refusal(sf.bootstrap, replace(fit, table=other)), "not the one that was fitted") == []
+
+
+# Statistics and intervals.
+
+
+@pytest.mark.parametrize("level", [0, 1, 95, -0.1, 1.0, float("nan"), "0.95", None, True], ids=repr)
+def test_a_level_is_between_zero_and_one(level):
+    message = refusal(BOOT.interval, "alpha", level)
+    assert missing_words(message, "level must be between 0 and 1", "0.95", repr(level)) == []
+
+
+@pytest.mark.parametrize("method", ["BCa", "studentized", "", 3, []], ids=repr)
+def test_an_unknown_method_is_refused_with_those_there_are(method):
+    message = refusal(BOOT.interval, "alpha", method=method)
+    assert missing_words(message, "'percentile_t'", "'percentile'", "'bca'", "'basic'", repr(method)) == []
+
+
+def test_an_unknown_parameter_is_refused_with_those_there_are():
+    for ask in (BOOT.interval, BOOT.values, BOOT.jackknife, BOOT.estimate, BOOT.standard_error):
+        assert missing_words(refusal(ask, "beta"), "'beta'", "E, A, alpha", "lambda fit") == []
+
+
+@pytest.mark.parametrize("statistic", [3, None, ["alpha"], np.array([1.0])], ids=repr)
+def test_what_is_no_statistic_is_refused(statistic):
+    message = type_refusal(BOOT.interval, statistic)
+    assert missing_words(message, "a parameter, inputs to predict at, or a function of a fit", repr(statistic)) == []
+
+
+def test_inputs_of_a_forecast_are_those_of_the_fit():
+    assert missing_words(type_refusal(BOOT.interval, {"tokens": 1e9}), "this fit takes params", "tokens") == []
+    assert missing_words(type_refusal(BOOT.interval, {}), "this fit takes params", "nothing") == []
+    both = {"params": 1e9, "tokens": 1e9}
+    assert missing_words(type_refusal(BOOT.interval, both), "this fit takes params", "tokens") == []
+    assert missing_words(refusal(BOOT.interval, {"params": -1.0}), "params must be positive", "-1") == []
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], np.array([1.0])], ids=repr)
+def test_a_statistic_of_several_numbers_is_refused_with_its_shape(value):
+    message = type_refusal(BOOT.interval, lambda fit: value)
+    assert missing_words(message, "one number", str(np.shape(value))) == []
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyError, AttributeError])
+def test_what_a_statistic_raises_for_the_fit_itself_passes_through(error):
+    def statistic(fit):
+        raise error("from the statistic")
+
+    with pytest.raises(error, match="from the statistic"):
+        BOOT.interval(statistic)
+
+
+@pytest.mark.parametrize("failure", ["raises", "nan", "inf", "array", "None"])
+def test_a_statistic_without_a_value_for_some_refits_counts_them(failure):
+    made = sf.bootstrap(CURVE, resamples=1000)
+    rare = np.quantile(made.values("alpha"), 0.93)
+
+    def statistic(fit):
+        if fit.law.alpha <= rare:
+            return fit.law.E
+        if failure == "raises":
+            raise ValueError("no value")
+        return {"nan": np.nan, "inf": np.inf, "array": np.ones(2), "None": None}[failure]
+
+    interval = made.interval(statistic)
+    assert np.isnan(made.values(statistic)).sum() == 70
+    assert [(doubt.name, about) for doubt, about in interval.doubts] == [("SOME_FAILED", "70 of 1000")]
+    kept = made.values("E")[made.values("alpha") <= rare]
+    assert interval.standard_error == pytest.approx(kept.std(ddof=1), rel=1e-12)
+
+
+def test_a_fixed_parameter_is_a_point():
+    made = sf.bootstrap(sf.fit(sf.LawRegressor(sf.PowerLaw, fixed={"E": 1.7}), CURVE.table), resamples=40)
+    assert tuple(made.interval("E")) == (1.7, 1.7)
+    assert made.parameters == ("A", "alpha")

@@ -14,6 +14,7 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -534,3 +535,189 @@ def test_curves_of_other_slices_are_not_compared():
     ):
         with pytest.raises(ValueError, match="different slices"):
             curves.against(other)
+
+
+# The bootstrap. Draws are refits, each free as other refits are; ends and errors are sums and quantiles of them.
+
+RESAMPLES = 60
+SCHEMES = [sf.Wild(), sf.Wild("webb", residuals="plain"), sf.Wild(residuals="leverage"), sf.Pairs()]
+EVERY_SCHEME = pytest.mark.parametrize("scheme", SCHEMES, ids=["signs", "webb, plain", "leverage", "pairs"])
+HALF = 0.5  # a level whose tails hold many of 60 draws
+
+
+def boot_ok(model, table, scheme, seed=0):
+    """Bootstrap of a table that identifies the law, in which no refit lies at a bound."""
+    made = sf.bootstrap(fit_ok(model, table), scheme, resamples=RESAMPLES, seed=seed)
+    assume(not made.flags)
+    return made
+
+
+def assert_draws(made, expected):
+    """Draws of each parameter equal given ones, and so do the ends of its interval."""
+    tolerance = {"E": 10 * OFFSET, "alpha": 10 * EXPONENT, "A": 10 * AMPLITUDE}
+    for name, (values, ends) in expected.items():
+        # the noisiest of 60 refits is worse identified than its base
+        assert made.values(name) == pytest.approx(values, rel=tolerance[name]), name
+        assert tuple(made.interval(name, HALF)) == pytest.approx(ends, rel=tolerance[name]), name
+
+
+def draws_of(made, **factors):
+    """Draws and ends of E, A and alpha, times factors."""
+    return {
+        name: (factors.get(name, 1) * made.values(name), factors.get(name, 1) * np.array([*made.interval(name, HALF)]))
+        for name in ("E", "A", "alpha")
+    }
+
+
+@EVERY_SCHEME
+def test_intervals_move_with_the_unit_of_the_loss(scheme):
+    @settings(max_examples=4)
+    @given(noisy_tables(sf.PowerLaw), FACTORS)
+    def test(table, factor):
+        made = boot_ok(sf.PowerLaw, table, scheme)
+        scaled = sf.bootstrap(
+            sf.fit(sf.PowerLaw, changed(table, loss=factor * table.loss)), scheme, resamples=RESAMPLES
+        )
+        assert_draws(scaled, draws_of(made, E=factor, A=factor))
+        assert scaled.standard_error("alpha") == pytest.approx(made.standard_error("alpha"), rel=1e-4)
+
+    test()
+
+
+@EVERY_SCHEME
+def test_intervals_move_with_the_unit_of_an_input(scheme):
+    @settings(max_examples=4)
+    @given(noisy_tables(sf.PowerLaw), st.sampled_from([1e-6, 1e3, 1e6]))
+    def test(table, factor):
+        made = boot_ok(sf.PowerLaw, table, scheme)
+        scaled = sf.bootstrap(
+            sf.fit(sf.PowerLaw, changed(table, params=factor * table.params)), scheme, resamples=RESAMPLES
+        )
+        expected = draws_of(made)
+        del expected["A"]  # each draw of which has a factor of its own
+        assert_draws(scaled, expected)
+        amplitudes = made.values("A") * factor ** made.values("alpha")
+        assert scaled.values("A") == pytest.approx(amplitudes, rel=10 * AMPLITUDE)
+        at, there = {"params": 1e12}, {"params": factor * 1e12}
+        assert tuple(scaled.interval(there, HALF)) == pytest.approx(tuple(made.interval(at, HALF)), rel=10 * OFFSET)
+
+    test()
+
+
+@EVERY_SCHEME
+def test_the_order_of_rows_does_not_matter_to_intervals(scheme):
+    @settings(max_examples=4)
+    @given(noisy_tables(sf.PowerLaw), st.randoms(use_true_random=False))
+    def test(table, random):
+        made = boot_ok(sf.PowerLaw, table, scheme)
+        order = random.sample(range(len(table)), len(table))
+        shuffled = sf.LossTable.from_frame(table.to_frame().iloc[order])
+        other = sf.bootstrap(sf.fit(sf.PowerLaw, shuffled), scheme, resamples=RESAMPLES)
+        assert np.array_equal(other.draws, made.draws)
+        assert_draws(other, draws_of(made))
+
+    test()
+
+
+def test_the_order_of_rows_does_not_matter_where_rows_are_equal_but_for_their_weights():
+    table = sf.simulate(sf.PowerLaw(1.7, 100.0, 0.25), DESIGNS[sf.PowerLaw], noise=0.01, seed=1).to_frame()
+    twice = pd.concat([table.assign(count=1), table.assign(count=3)])
+    made, other = (
+        sf.bootstrap(sf.fit(sf.PowerLaw, sf.LossTable.from_frame(frame), weights="count"), sf.Pairs(), resamples=30)
+        for frame in (twice, twice[::-1])
+    )
+    assert_draws(other, draws_of(made))
+
+
+@settings(max_examples=4)
+@given(noisy_tables(sf.Chinchilla), st.randoms(use_true_random=False))
+def test_the_order_of_rows_does_not_matter_to_clusters(table, random):
+    fit = fit_ok(sf.Chinchilla, table)
+    made = sf.bootstrap(fit, sf.Wild(by="params"))
+    order = random.sample(range(len(table)), len(table))
+    other = sf.bootstrap(
+        sf.fit(sf.Chinchilla, sf.LossTable.from_frame(table.to_frame().iloc[order])), sf.Wild(by="params")
+    )
+    # few refits of so noisy a surface end in another basin, and a bound is a place of its own
+    apart = np.abs(other.values({"params": 1e9, "tokens": 1e11}) / made.values({"params": 1e9, "tokens": 1e11}) - 1)
+    assert np.median(apart) < 1e-6
+    assert np.mean(apart > 1e-5) < 0.1
+
+
+@settings(max_examples=6)
+@given(noisy_tables(sf.PowerLaw), st.sampled_from(SCHEMES), SEEDS)
+def test_the_seed_of_a_bootstrap_fixes_every_bit(table, scheme, seed):
+    fit = fit_ok(sf.PowerLaw, table)
+    first, second, other = (sf.bootstrap(fit, scheme, resamples=20, seed=s) for s in (seed, seed, seed + 1))
+    for name in ("E", "A", "alpha"):
+        assert np.array_equal(first.values(name), second.values(name))
+    assert not np.array_equal(first.draws, other.draws)
+
+
+@EVERY_LAW
+def test_clusters_of_one_row_each_are_rows(law):
+    @settings(max_examples=3)
+    @given(noisy_tables(law), SEEDS)
+    def test(table, seed):
+        # numbered as rows are: by the last input, then the others, then the loss
+        order = np.lexsort((table.loss, *(table[name] for name in table.inputs if name != "flops")))
+        own = sf.LossTable.from_frame(table.to_frame().assign(run=np.argsort(order)))
+        fit = fit_ok(law, own)
+        for make in (sf.Pairs, sf.Wild):
+            rows, clusters = (sf.bootstrap(fit, make(by=by), resamples=20, seed=seed) for by in (None, "run"))
+            assert np.array_equal(rows.draws, clusters.draws)
+            assert np.array_equal(rows.values("alpha"), clusters.values("alpha"))
+
+    test()
+
+
+@settings(max_examples=8)
+@given(noisy_tables(sf.PowerLaw), SEEDS, st.floats(0.1, 0.9))
+def test_the_t_correction_contains_the_percentile_interval_of_a_fit(table, seed, level):
+    made = sf.bootstrap(fit_ok(sf.PowerLaw, table), resamples=200, seed=seed)
+    for statistic in ("alpha", {"params": 1e12}):
+        outer, inner = (made.interval(statistic, level, method=method) for method in ("percentile_t", "percentile"))
+        assume(not outer.refused)
+        assert outer.low <= inner.low <= inner.high <= outer.high
+
+
+@settings(max_examples=8)
+@given(noisy_tables(sf.PowerLaw), st.sampled_from(SCHEMES), st.floats(-10, 10))
+def test_a_constant_is_a_point(table, scheme, value):
+    interval = sf.bootstrap(fit_ok(sf.PowerLaw, table), scheme, resamples=10).interval(lambda fit: value)
+    assert (interval.low, interval.estimate, interval.high) == (value, value, value)
+    assert interval.standard_error <= 1e-15 * abs(value)  # rounding of the mean of the draws
+    assert "ONE_VALUE" in [doubt.name for doubt, _ in interval.doubts]
+
+
+def test_fewer_runs_give_wider_intervals_on_average():
+    # noise averages out as 1 / sqrt(n), so a third of the runs means 1.7 times the width; the t correction adds to it
+    law, widths = sf.PowerLaw(1.7, 100.0, 0.25), {}
+    for n in (9, 27):
+        design = sf.grid(params=np.geomspace(1e7, 1e10, n))
+        fits = [sf.fit(sf.PowerLaw, sf.simulate(law, design, noise=0.005, seed=seed)) for seed in range(24)]
+        ends = [sf.bootstrap(fit, resamples=300).interval("alpha", 0.8) for fit in fits]
+        widths[n] = np.array([one.high - one.low for one in ends if not one.refused])
+        assert len(widths[n]) > 20
+    ratio = np.log(widths[9]).mean() - np.log(widths[27]).mean()
+    assert ratio > np.log(1.4)
+    assert ratio < np.log(3.5)
+
+
+def test_less_noise_gives_narrower_intervals_in_proportion():
+    law, design = sf.PowerLaw(1.7, 100.0, 0.25), sf.grid(params=np.geomspace(1e7, 1e10, 16))
+    model = sf.LawRegressor(sf.PowerLaw, objective=sf.Squared("log"))
+    errors = [
+        sf.bootstrap(sf.fit(model, sf.simulate(law, design, noise=noise, seed=1)), resamples=200).standard_error(
+            "alpha"
+        )
+        for noise in (1e-4, 1e-3)
+    ]
+    assert errors[1] / errors[0] == pytest.approx(10, rel=0.05)  # linear but for the curvature of the law, 0.1 % noise
+
+
+def test_without_noise_an_interval_holds_the_law_and_nothing_else():
+    made = sf.bootstrap(sf.fit(sf.PowerLaw, sf.simulate(sf.PowerLaw(1.7, 100.0, 0.25), DESIGNS[sf.PowerLaw])))
+    low, high = made.interval("alpha")
+    assert low == pytest.approx(0.25, rel=1e-7)
+    assert high == pytest.approx(0.25, rel=1e-7)

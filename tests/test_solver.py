@@ -150,6 +150,53 @@ def test_refits_of_a_surface_equal_global_fits(scheme):
     assert np.abs(warm.objective / cold.objective - 1).max() <= CONTRACT
 
 
+# Affine maps full = T free + c of the five parameters of a surface, in the solver's coordinates.
+SURFACES = {
+    "free": (np.eye(5), np.zeros(5)),
+    "tied": (np.r_[np.eye(4), np.eye(4)[[3]]], np.zeros(5)),
+    "E fixed": (np.eye(5)[:, 1:], 1.5 * np.eye(5)[0]),
+    "exponents fixed": (np.eye(5)[:, :3], np.array([0, 0, 0, 0.35, 0.37])),
+}
+
+
+@pytest.mark.parametrize("delta", [1e-3, np.inf])
+@pytest.mark.parametrize("name", SURFACES)
+def test_refits_of_fixed_and_tied_surfaces_equal_global_fits(name, delta):
+    rng = np.random.default_rng(11)
+    logs, y = surface(rng, "random", 36, 0.005)
+    T, c = SURFACES[name]
+    Y = y[:, None] * np.exp(0.005 * rng.standard_normal((36, 60)))
+    W = rng.multinomial(36, np.ones(36) / 36, 60).T.astype(float)
+    base = solve(problem_of(logs, y[:, None], log=True, delta=delta, T=T, c=c))
+    for losses, weights in ((Y, None), (y[:, None], W)):
+        problem = problem_of(logs, losses, weights, log=True, delta=delta, T=T, c=c)
+        warm, cold = refit(problem, base.natural[:, 0]), solve(problem)
+        assert warm.converged.all()
+        assert np.abs(warm.objective / cold.objective - 1).max() <= CONTRACT
+        fixed = np.flatnonzero(~T.any(axis=1))
+        assert warm.natural[fixed] == pytest.approx(np.tile(c[fixed, None], 60), rel=1e-14)  # to the last bits
+
+
+def test_refits_do_not_depend_on_their_batch():
+    rng = np.random.default_rng(12)
+    x, y = curve(rng, 12, 0.01, "gauss")
+    logs = np.log(x)[None]
+    base = solve(problem_of(logs, y[:, None], delta=0.05)).natural[:, 0]
+    Y = y[:, None] * np.exp(0.01 * rng.standard_normal((12, 90)))
+    together = refit(problem_of(logs, Y, delta=0.05), base)
+    alone = [refit(problem_of(logs, Y[:, [b]], delta=0.05), base).objective[0] for b in range(0, 90, 9)]
+    # matrix products round by the shape of the batch
+    assert together.objective[::9] == pytest.approx(alone, rel=1e-10)
+
+
+def test_a_refit_from_a_poor_start_is_a_global_fit():
+    rng = np.random.default_rng(13)
+    logs, y = surface(rng, "random", 36, 0.005)
+    problem = problem_of(logs, y[:, None] * np.exp(0.005 * rng.standard_normal((36, 8))), log=True, delta=0.01)
+    start = np.array([0.5, 2.0, 2.0, 0.9, 0.1])
+    assert refit(problem, start).objective == pytest.approx(solve(problem).objective, rel=CONTRACT)
+
+
 def test_refits_find_the_other_basin_that_a_warm_start_misses():
     # heavy noise and a weak exponent: resampled tables have their optimum far from the base fit's
     local, left = 0, 0
