@@ -58,7 +58,7 @@ def find_doubts(
         free = sum(free_parameters(part.fit) for part in parts)
         found.append((Doubt.TOO_FEW_SPARE, f"{spare + free} units, {free} free parameters"))
     elif spare < SPARE:
-        found.append((Doubt.FEW_SPARE, f"{spare}"))
+        found.append((Doubt.FEW_SPARE, f"{spare} spare"))
     if len(draws) > 1 and is_constant(draws):
         found.append((Doubt.ONE_VALUE, ""))
     elif len(draws) > 1 and spare >= least:
@@ -82,12 +82,13 @@ def _about_fit(parts: Sequence[Part], scheme: Scheme, trace: Trace) -> Found:
     bad = sorted({f"{status.name} ({about})" for status, about in findings if status in severe})
     if bad:
         return [(Doubt.NOT_DETERMINED, ", ".join(bad))]
-    needed = isinstance(scheme, Wild) and scheme.residuals == "loo"
-    weak = sum(
-        int(which.sum()) for part in parts for key, which in part.jackknife.flags.items()
-        if needed and key[0] is Status.TOO_FEW_VALUES
-    )  # fmt: skip
-    return [(Doubt.NOT_DETERMINED, f"TOO_FEW_VALUES without a row or cluster, {weak} of them")] if weak else []
+    if not (isinstance(scheme, Wild) and scheme.residuals == "loo"):
+        return []
+    weak = 0
+    for part in parts:
+        few = [which for key, which in part.jackknife.flags.items() if key[0] is Status.TOO_FEW_VALUES]
+        weak += int(np.count_nonzero(np.any([part.jackknife.failed, *few], axis=0)))
+    return [(Doubt.NOT_DETERMINED, f"TOO_FEW_VALUES without any one of {weak} rows or clusters")] if weak else []
 
 
 def _about_refits(values: Floats, parts: Sequence[Part]) -> Found:

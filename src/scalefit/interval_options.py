@@ -25,6 +25,7 @@ class SchemeName(StrEnum):
     """What is redrawn."""
 
     default = "default"
+    wild = "wild"
     wild_bca = "wild-bca"
     pairs = "pairs"
 
@@ -50,8 +51,8 @@ Schemes = Annotated[
     SchemeName | None,
     option(
         PANEL,
-        "default: signs on leave-one-out residuals; wild-bca: on plain ones, with BCa (arXiv:2601.10684); pairs: runs "
-        "drawn with replacement.",
+        "default: signs on leave-one-out residuals, by model size if many have several runs; wild: by rows, or --by; "
+        "wild-bca: on plain residuals, with BCa (arXiv:2601.10684); pairs: runs drawn with replacement.",
         "--scheme",
     ),
 ]
@@ -127,7 +128,7 @@ class Asked:
             return Pairs(by=self.by)
         if self.scheme is SchemeName.wild_bca:
             return replace(wild_bca(), by=self.by)
-        return None if self.by is None else Wild(by=self.by)
+        return Wild(by=self.by) if self.scheme is SchemeName.wild or self.by is not None else None
 
 
 def _point(text: str, inputs: Sequence[str]) -> dict[str, float]:

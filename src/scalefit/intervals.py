@@ -142,9 +142,9 @@ class Interval:
         }  # fmt: skip
 
     def __repr__(self) -> str:
-        ends = "refused" if self.refused else f"[{self.low:.6g}, {self.high:.6g}]"
-        head = f"{self.statistic} {self.estimate:.6g}  {100 * self.level:g} % {ends}  standard error "
-        return "\n".join([f"{head}{self.standard_error:.3g}  {self.method}", *(f"  {note}" for note in self.notes)])
+        ends = "refused" if self.refused else f"[{self.low:.4g}, {self.high:.4g}]"
+        head = f"{self.statistic} {self.estimate:.4g}  {100 * self.level:g} % {ends}  standard error "
+        return "\n".join([f"{head}{self.standard_error:.2g}  {self.method}", *(f"  {note}" for note in self.notes)])
 
 
 def interval_ends(

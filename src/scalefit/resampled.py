@@ -252,9 +252,9 @@ class Bootstrap:
         lines += [f"note    {note}" for note in self.notes]
         width = max((len(name) for name in self.parameters), default=0)
         for i in intervals:
-            ends = "refused" if i.refused else f"{i.low:.6g} to {i.high:.6g}"
+            ends = "refused" if i.refused else f"{i.low:.4g} to {i.high:.4g}"
             lines.append(
-                f"  {i.statistic:<{width}}  {i.estimate:.6g}  standard error {i.standard_error:.3g}  95 % {ends}"
+                f"  {i.statistic:<{width}}  {i.estimate:.4g}  standard error {i.standard_error:.2g}  95 % {ends}"
             )
         lines += [f"{', '.join(names)}: {note}" for note, names in doubts.items()]
         lines += [f"{count} of {len(self) * len(self.parts)} refits {words}" for words, count in self.flags.items()]

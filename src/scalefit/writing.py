@@ -17,7 +17,9 @@ def write_whole(path: str | os.PathLike[str], text: str) -> None:
         partial.write_text(text, encoding="utf-8")
         if partial != target:
             partial.replace(target)
-    except OSError as error:
+    except BaseException as error:
         if partial != target and target.parent.is_dir():
             partial.unlink(missing_ok=True)
+        if not isinstance(error, OSError):  # an interruption
+            raise
         raise OSError(f"{target} could not be written ({error.strerror}). Choose another path.") from error
