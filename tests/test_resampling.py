@@ -225,6 +225,41 @@ def test_pairs_repeat_rows_and_wild_keeps_inputs():
         assert np.array_equal(wild[b].table["node"], fit.table["node"])
 
 
+def test_resamples_without_a_refit_are_marked_and_count_as_failed():
+    # four rows and three parameters: some resamples hold two different rows and cannot be fitted
+    fit = sf.fit(sf.PowerLaw, curve().table.where(np.arange(12) < 4))
+    frame = fit.table.to_frame().assign(node=["a", "a", "b", "b"])
+    fit = sf.fit(sf.PowerLaw, sf.LossTable.from_frame(frame[:4]))
+    made = sf.bootstrap(fit, sf.Pairs(by="node"), resamples=40)
+    one_node = (made.draws == 2).any(axis=1)
+    assert 0 < one_node.sum() < 40
+    assert np.array_equal(made.failed, one_node)
+    assert made.flags["FAILED"] == one_node.sum()
+    assert np.array_equal(np.isnan(made.values("alpha")), one_node)
+    assert np.array_equal(np.isnan(made.values(lambda refit: refit.law.alpha)), one_node)
+    with pytest.raises(ValueError, match="failed"):
+        made[int(np.argmax(one_node))]
+
+
+def test_rows_of_weight_zero_are_as_if_they_were_not_there():
+    frame = curve(weighted=True).table.to_frame()
+    zero = np.arange(12) % 4 == 1
+    first = sf.fit(sf.PowerLaw, sf.LossTable.from_frame(frame.assign(count=np.where(zero, 0, 2))), weights="count")
+    other = sf.fit(sf.PowerLaw, sf.LossTable.from_frame(frame.assign(count=2)[~zero]), weights="count")
+    for scheme in (sf.Wild(), sf.Pairs(), sf.Wild(residuals="leverage")):
+        with_zeros, without = (sf.bootstrap(fit, scheme, resamples=30) for fit in (first, other))
+        assert with_zeros.units == 9
+        assert told(with_zeros) == told(without)
+
+
+def test_several_resamples_are_a_slice_of_them():
+    made = sf.bootstrap(curve(), resamples=10)
+    assert [fit.law for fit in made[2:5]] == [made[b].law for b in (2, 3, 4)]
+    assert made[-1].law == made[9].law
+    with pytest.raises(IndexError):
+        made[10]
+
+
 def test_clusters_of_pairs_are_drawn_whole():
     made = sf.bootstrap(curve(), sf.Pairs(by="node"), resamples=20)
     assert made.units == 6
@@ -296,14 +331,15 @@ def test_a_few_rows_are_resampled_in_every_way_and_the_seed_is_idle():
     assert sf.bootstrap(curve(8), resamples=50).notes == ()
 
 
-def test_a_row_that_nothing_can_replace_is_named():
-    # without a third row there are fewer rows than parameters
-    table = curve().table.where(np.arange(12) < 3)
-    with pytest.raises(ValueError, match=r"without row 0 .*\(3 such\).*residuals='leverage'"):
-        sf.bootstrap(sf.fit(sf.PowerLaw, table))
-    with pytest.raises(ValueError, match=r"rest of its cluster"):
-        sf.bootstrap(sf.fit(sf.PowerLaw, curve().table.where(np.arange(12) < 4)), sf.Wild(by="node"))
-    assert len(sf.bootstrap(sf.fit(sf.PowerLaw, table), sf.Wild(residuals="leverage"))) == 8
+@pytest.mark.parametrize(("rows", "scheme"), [(3, sf.Wild()), (4, sf.Wild(by="node"))], ids=repr)
+def test_rows_that_cannot_be_left_out_refuse_every_interval(rows, scheme):
+    # without one of three rows, or a node of two of four, there are fewer rows than parameters
+    fit = sf.fit(sf.PowerLaw, curve().table.where(np.arange(12) < rows))
+    made = sf.bootstrap(fit, scheme)
+    assert made.parts[0].jackknife.failed.all()
+    assert np.isfinite(made.parts[0].losses).all()
+    assert "NOT_DETERMINED" in [doubt.name for doubt, _ in made.interval("alpha").doubts]
+    assert np.isnan(tuple(made.interval({"params": 2e7}))).all()
 
 
 def test_a_row_that_alone_determines_a_parameter_keeps_its_residual():
@@ -392,6 +428,13 @@ def test_slices_that_are_not_ok_do_not_count_in_any_resample():
     assert np.array_equal(made.values("alpha"), made.slices[1].values("alpha"))
     assert made.estimate("alpha") == fitted[1].law.alpha
     assert made.spare == 6  # nine rows of the slice that counts
+
+
+def test_means_of_a_resample_are_over_the_slices_of_its_base():
+    made = sf.bootstrap(curves(noise=0.12), resamples=30)
+    assert [fit.ok for fit in made.base] == [False, True, True]
+    assert made.values(lambda one: one.mean("alpha")) == pytest.approx(made.values("alpha"), rel=1e-14)
+    assert any([fit.ok for fit in one] != [False, True, True] for one in made)  # which changes nothing
 
 
 def test_curves_of_which_none_is_ok_have_no_value():

@@ -16,7 +16,7 @@ import scalefit as sf
 from runs import missing_words, refusal
 from scalefit.intervals import METHODS
 from scalefit.resampling import default_scheme
-from scalefit.schemes import FEW, POINTS, clusters, shares_sizes
+from scalefit.schemes import FEW, POINTS, clusters, shared_sizes
 
 EVERY_WEIGHT = pytest.mark.parametrize("weights", POINTS)
 
@@ -31,8 +31,8 @@ def table_of(**columns):
     return sf.LossTable.from_frame(pd.DataFrame(frame))
 
 
-def labels_of(values):
-    return clusters([table_of(group=values)], "group")[0].tolist()
+def labels_of(values, name="group"):
+    return clusters([table_of(**{name: values})], name)[0].tolist()
 
 
 # Weights of residuals.
@@ -81,12 +81,20 @@ def test_all_patterns_of_a_few_signs_are_taken_once_whatever_the_seed(units):
     assert patterns.shape == (2**units, units)
     assert {tuple(row) for row in patterns} == set(itertools.product((-1.0, 1.0), repeat=units))
     assert np.array_equal(patterns, scheme.draw(units, 50, rng(2)))
-    assert scheme.enumerates(units)
+    assert scheme.enumerates(units, 2)
 
 
-def test_eight_signs_are_drawn():
-    assert not sf.Wild().enumerates(FEW)
-    assert sf.Wild().draw(FEW, 1000, rng()).shape == (1000, FEW)
+def test_more_signs_are_drawn_unless_all_patterns_are_no_more_than_asked_for():
+    for units, resamples, all_taken in [(8, 255, False), (8, 256, True), (10, 1000, False), (9, 1000, True)]:
+        drawn = sf.Wild().draw(units, resamples, rng())
+        assert sf.Wild().enumerates(units, resamples) == all_taken
+        assert len(drawn) == (2**units if all_taken else resamples)
+        assert (len(np.unique(drawn, axis=0)) == len(drawn)) == all_taken
+
+
+@pytest.mark.parametrize("scheme", [sf.Wild("webb"), sf.Wild("mammen"), sf.Pairs()], ids=repr)
+def test_other_weights_are_always_drawn(scheme):
+    assert not scheme.enumerates(9, 10**6)
 
 
 def test_webbs_weights_of_a_few_rows_are_drawn():
@@ -190,8 +198,8 @@ def test_the_papers_scheme_is_plain_signs_of_rows_with_bca():
         ([3, 1, 3, 2], [2, 0, 2, 1]),
         ([0.0, -0.0, 1.0, 0.0], [0, 0, 1, 0]),
         ([-2.0, -2.0005, 1.0, -2.0], [1, 0, 2, 1]),  # not positive, so only equal numbers share a cluster
-        ([1e8, 1.0009e8, 1.0011e8, 2e8], [0, 0, 1, 2]),  # a span of 0.1 % from the smallest of a cluster
-        ([1.0, 1.0009, 1.0018, 1.0027], [0, 0, 1, 1]),  # neighbours do not chain
+        ([1.0, 1.0005, 1.0, 2.0], [0, 1, 0, 2]),
+        ([1001, 1002, 1001, 1000], [1, 2, 1, 0]),
         (pd.Categorical(["x", "y", "x", "y"]), [0, 1, 0, 1]),
         (pd.to_datetime(["2024-01-02", "2024-01-01", "2024-01-02", "2024-01-01"]), [1, 0, 1, 0]),
     ],
@@ -207,7 +215,20 @@ def test_values_of_mixed_kinds_are_clusters_too():
     assert len({one, half, yes}) == 3
 
 
-@settings(max_examples=60)
+@pytest.mark.parametrize("name", ["params", "tokens", "flops", "params_nonembed"])
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1e8, 1.0009e8, 1.0011e8, 2e8], [0, 0, 1, 2]),  # a span of 0.1 % from the smallest of a cluster
+        ([10_000, 10_009, 10_018, 10_027], [0, 0, 1, 1]),  # neighbours do not chain
+    ],
+    ids=str,
+)
+def test_counts_within_a_thousandth_are_one_cluster(name, values, expected):
+    assert labels_of(values, name) == expected
+
+
+@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from([1.0, 1.0004, 1.002, 5.0, 7e9]), min_size=3, max_size=12),
     st.randoms(use_true_random=False),
@@ -215,7 +236,8 @@ def test_values_of_mixed_kinds_are_clusters_too():
 def test_clusters_do_not_depend_on_the_order_of_rows(values, random):
     values = [*values, 0.5]
     order = random.sample(range(len(values)), len(values))
-    assert labels_of([values[i] for i in order]) == [labels_of(values)[i] for i in order]
+    for name in ("group", "params"):
+        assert labels_of([values[i] for i in order], name) == [labels_of(values, name)[i] for i in order]
 
 
 def test_tables_share_their_clusters():
@@ -230,7 +252,7 @@ def test_a_row_without_a_cluster_is_named(gap):
     assert missing_words(message, "'group'", "row 1 (counting from 0)", "2 such rows", "Fill them in", "where") == []
 
 
-@pytest.mark.parametrize("values", [["a"] * 4, [1e8, 1.0001e8, 1.0002e8, 1e8], [True] * 4], ids=str)
+@pytest.mark.parametrize("values", [["a"] * 4, [3.5] * 4, [True] * 4], ids=str)
 def test_one_cluster_is_nothing_to_resample(values):
     message = refusal(labels_of, values)
     assert missing_words(message, "'group'", "one cluster", "all 4 rows", "by=None") == []
@@ -250,10 +272,16 @@ def surface_fit(sizes, tokens=(1e10, 1e11)):
     return sf.fit(sf.Chinchilla, sf.simulate(sf.HOFFMANN_2022, design, noise=0.01, seed=1))
 
 
-def test_a_fit_of_one_input_is_resampled_by_rows():
-    sizes = np.repeat(np.geomspace(1e7, 1e10, 8), 2)
-    table = sf.simulate(sf.PowerLaw(1.7, 100.0, 0.25), pd.DataFrame({"params": sizes}), noise=0.01)
-    assert default_scheme(sf.fit(sf.PowerLaw, table)) == (sf.Wild(), ())
+def curve_fit(sizes, runs=2):
+    table = sf.simulate(sf.PowerLaw(1.7, 100.0, 0.25), pd.DataFrame({"params": np.repeat(sizes, runs)}), noise=0.01)
+    return sf.fit(sf.PowerLaw, table)
+
+
+def test_a_curve_is_resampled_by_eight_sizes_that_have_several_runs():
+    sizes = np.geomspace(1e7, 1e10, 8)
+    assert default_scheme(curve_fit(sizes)) == (sf.Wild(by="params"), ())
+    assert default_scheme(curve_fit(sizes[:7])) == (sf.Wild(), ())
+    assert default_scheme(curve_fit(sizes, runs=1)) == (sf.Wild(), ())
 
 
 def test_a_surface_is_resampled_by_six_sizes_that_have_several_runs():
@@ -262,13 +290,24 @@ def test_a_surface_is_resampled_by_six_sizes_that_have_several_runs():
     assert default_scheme(surface_fit(SIX, tokens=[2e10])) == (sf.Wild(), ())
 
 
+def test_a_fit_of_no_size_is_resampled_by_rows():
+    table = surface_fit(SIX).table
+    assert default_scheme(sf.fit(sf.PowerLaw, table, inputs="tokens")) == (sf.Wild(), ())
+    assert shared_sizes([sf.fit(sf.PowerLaw, table, inputs="flops")]) == (0, 0.0)
+
+
 def test_sizes_within_a_thousandth_are_one_size():
-    table = surface_fit(SIX).table.to_frame()
-    off = table.assign(params=table.params * np.where(table.tokens > 2e10, 1.0008, 1))
-    apart = table.assign(params=table.params * np.where(table.tokens > 2e10, 1.0012, 1))
-    assert shares_sizes(sf.LossTable.from_frame(off), ("params", "tokens"))
-    assert not shares_sizes(sf.LossTable.from_frame(apart), ("params", "tokens"))
-    assert not shares_sizes(sf.LossTable.from_frame(off), ("params",))
+    fit = surface_fit(SIX)
+    table = fit.table.to_frame()
+    for factor, shared in ((1.0008, (6, 1.0)), (1.0012, (0, 0.0))):
+        params = table.params * np.where(table.tokens > 2e10, factor, 1)
+        assert shared_sizes([replace(fit, table=sf.LossTable.from_frame(table.assign(params=params)))]) == shared
+
+
+def test_rows_without_a_weight_share_no_size():
+    frame = surface_fit(SIX).table.to_frame().assign(count=(np.arange(12) != 3).astype(int))
+    fit = sf.fit(sf.Chinchilla, sf.LossTable.from_frame(frame), weights="count")
+    assert default_scheme(fit) == (sf.Wild(), ())  # five sizes with two runs are left
 
 
 def test_no_more_sizes_than_parameters_means_rows_and_says_so():
