@@ -1,0 +1,179 @@
+"""Every benchmark in one run, and the page that tells of them.
+
+make bench                       # prints the page, writes docs/benchmarks.md and benchmarks/results.json
+python benchmarks/run.py --quick # fewer tables and refits, writes nothing
+"""
+
+from __future__ import annotations
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import argparse
+import json
+import platform
+import textwrap
+import time
+from typing import Any
+
+import numpy as np
+import scipy
+
+import bootstrap
+import solver
+from common import REFITS, ROOT, Row, geometric_mean
+
+
+def paragraph(text: str) -> list[str]:
+    return ["", *textwrap.wrap(" ".join(text.split()), 118, break_long_words=False, break_on_hyphens=False)]
+
+
+def table(head: str, rows: list[str]) -> list[str]:
+    return ["", head, "|" + "---|" * (head.count("|") - 1), *rows]
+
+
+def met(value: bool) -> str:
+    return "met" if value else "missed"
+
+
+def render(results: dict[str, Any]) -> str:
+    """Markdown page of the results."""
+    machine = results["machine"]
+    return "\n".join([
+        "# Benchmarks",
+        *paragraph("""Made by `make bench` (benchmarks/run.py), which overwrites this page. Each ratio is (time of the
+        baseline) / (time of scalefit) in one run, and in one process unless said, on one BLAS thread; the milliseconds
+        are for orientation only. A gap is our objective over the baseline's, minus one: negative where ours is lower.
+        Targets are the project's own."""),
+        *paragraph(f"{machine['date']}, {machine['cpu']}, Python {machine['python']}, numpy {machine['numpy']}, scipy "
+                   f"{machine['scipy']}."),
+        *whole_jobs(results["curves"]), *solver_section(results["solver"], results["surface"]),
+        *memory_section(results["memory"]), *peer_section(results["peer"]), *missed_section(results["missed_refits"]),
+    ]) + "\n"  # fmt: skip
+
+
+def whole_jobs(rows: list[Row]) -> list[str]:
+    first = rows[0]
+    text = f"""From a table to an interval, through the public API: global fit, {REFITS} wild refits of which each is
+        screened for other basins, refits without each row, BCa interval of alpha (`sf.fit`, `sf.bootstrap` with
+        `sf.wild_bca()`, `.interval`). The baseline is what a user writes with scipy: `least_squares` with TRF, Huber's
+        loss and bounds at default tolerances, 40 starts, then one warm refit of each resample (scaled up from
+        {first["sample"]}) and of each table without a row, none of them screened; its draws and BCa are not counted.
+        Geometric means over {first["tables"]} tables for each n, and the least of them. Of 8 rows `sf.wild_bca()` takes
+        all 256 patterns of signs instead, and scipy is given the same 256; for {REFITS} refits of 8 rows the weights
+        are Webb's."""
+    lines = ["", "## Whole jobs in one dimension", *paragraph(text)]
+    lines += table("| n | weights | refits | Jacobian | ours, ms | ratio | least | worst gap |", [
+        f"| {r['n']} | {r['weights']} | {r['refits']} | {r['kind']} | {r['ours_ms']:.0f} | {r['ratio']:.0f}x | "
+        f"{r['least']:.0f}x | {r['worst_gap']:.0e} |" for r in rows
+    ])  # fmt: skip
+    lines += [*paragraph(f"Of the rows with {REFITS} refits, for which the targets are:"), ""]
+    full = [r for r in rows if r["refits"] == REFITS]
+    for kind, target in bootstrap.TARGETS.items():
+        mean = geometric_mean([r["ratio"] for r in full if r["kind"] == kind])
+        lines.append(f"- {kind} Jacobian: geometric mean {mean:.0f}x, target {target}x {met(mean >= target)}.")
+    least, target = min(r["ratio"] for r in full), bootstrap.LEAST_RATIO
+    lines.append(f"- Lowest row: {least:.0f}x, target {target}x {met(least >= target)}.")
+    return [*lines, *paragraph(bootstrap.WHY)]
+
+
+def solver_section(rows: list[Row], surface: Row) -> list[str]:
+    kinds: dict[str, list[float]] = {}
+    for r in rows:
+        if "40 starts" in r["baseline"]:
+            kinds.setdefault(r["baseline"].removeprefix("scipy TRF, 40 starts, "), []).append(r["ratio"])
+    means = "; ".join(f"{geometric_mean(v):.0f}x ({kind})" for kind, v in kinds.items())
+    return [
+        "", "## The solver, and the bootstrap in two dimensions",
+        *table("| job | baseline | ours, ms | ratio | target | worst gap |", [
+            f"| {r['job']} | {r['baseline']} | {r['ours_ms']:.1f} | {r['ratio']:.0f}x | {r['target']}x "
+            f"{met(r['ratio'] >= r['target'])} | {r['worst_gap']:.0e} |" for r in (*rows, surface)
+        ]),
+        *paragraph(f"Geometric means of the 1D base fits: {means}. The target is 80x."), *paragraph(solver.WHY),
+    ]  # fmt: skip
+
+
+def memory_section(rows: list[Row]) -> list[str]:
+    text = f"""Growth of the peak of resident memory over `import scalefit` (which loads next to nothing), in a fresh
+        program that fits, resamples and gives an interval; and of it, what NumPy, pandas, SciPy and scikit-learn take
+        when they are imported. The target is below {bootstrap.MOST_MEMORY} MB."""
+    return [
+        "", "## Memory", *paragraph(text),
+        *table("| job | growth, MB | of it libraries, MB | target |", [
+            f"| {r['job']} | {r['growth_mb']:.0f} | {r['libraries_mb']:.0f} | "
+            f"{met(r['growth_mb'] < bootstrap.MOST_MEMORY)} |" for r in rows
+        ]),
+    ]  # fmt: skip
+
+
+def peer_section(row: Row | None) -> list[str]:
+    lines = ["", "## Beside simple-scaling-laws"]
+    if row is None:
+        return [*lines, *paragraph(f"""Not measured in this run: {bootstrap.PEER} was not installed under out/peers (the
+            head of benchmarks/bootstrap.py says how).""")]  # fmt: skip
+    text = f"""{row["versions"]}, in a process of its own with one thread, on the {row["data"]}: `fit` with
+        {row["draws"]} draws against `sf.fit` and `sf.bootstrap` with {row["draws"]} resamples. Its interpreter and
+        libraries are not those of the rest of this page."""
+    does = (
+        "weighted least squares of the raw loss. TRF with analytic Jacobian at tolerances of 1e-10 polishes the 5 best "
+        "points of a grid of exponents, then 3 starts in a reweighted pass. Each draw (wild, Webb's weights, "
+        "leverage-corrected residuals, by configuration) is one warm TRF fit, polished again from the grid where that "
+        "is lower. Besides: correlations of metrics, notes",
+        "least squares of the raw loss. Global fit (screen of exponents, Newton); the jackknife; the draws in one "
+        "batch of Newton from the base fit, a sample of them solved globally. Wild, Webb's weights, leverage-corrected "
+        "residuals, by row",
+        "Huber loss of the log loss, delta 1e-3. Global fit; the jackknife; the draws in one batch of Newton from the "
+        "base fit, each doubted by a second route. Pairs",
+    )
+    names = ("simple-scaling-laws", 'ours, `Squared()` and `Wild("webb", residuals="leverage")`', "ours, `Pairs()`")
+    found = zip(names, does, ("theirs_ms", "alike_ms", "pairs_ms"), ("", "alike_ratio", "pairs_ratio"), strict=True)
+    ends = f"""A call of theirs for a single draw takes {row["theirs_one_draw_ms"]:.0f} ms. Half the sum of squares of
+        the raw loss at each base fit: theirs {row["their_objective"]:.12g}, ours {row["objective"]:.12g}, gap
+        {row["gap"]:.0e}. Of ours the base fit takes {row["base_ms"]:.0f} ms, and the jackknife, which theirs has not,
+        is {row["rows"]} refits beside the {row["draws"]}."""
+    return [
+        *lines, *paragraph(text),
+        *table("| | does | ms | their time / this |", [
+            f"| {name} | {what} | {row[ms]:.0f} | {f'{row[ratio]:.1f}x' if ratio else ''} |"
+            for name, what, ms, ratio in found
+        ]),
+        *paragraph(ends),
+    ]  # fmt: skip
+
+
+def missed_section(rows: list[Row]) -> list[str]:
+    text = """`refit` starts from the base fit and doubts what it finds by a second route; `solve` looks for each
+        optimum on a grid. Neither is certain. Wild refits of a surface of 16 runs with 1 % noise (delta = 1e-3, the
+        hard case) that end over 1e-9 above the other's optimum and say converged:"""
+    return [
+        "", "## What refits miss", *paragraph(text),
+        *table("| table | refit above solve | worst gap | solve above refit | worst gap |", [
+            f"| seed {r['seed']} | {r['missed']} of {r['of']} | {r['worst_gap']:.0e} | {s['missed']} of {s['of']} | "
+            f"{s['worst_gap']:.0e} |" for r, s in zip(rows[::2], rows[1::2], strict=True)
+        ]),
+    ]  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a smaller run that writes nothing")
+    quick = parser.parse_args().quick
+    results = {
+        "machine": {
+            "date": time.strftime("%Y-%m-%d"), "cpu": f"{platform.machine()}, {os.cpu_count()} cores",
+            "python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__,
+        },
+        "curves": bootstrap.curve_jobs(quick), "surface": bootstrap.surface_job(quick), "peer": bootstrap.peer(quick),
+        "memory": bootstrap.memory(), "solver": solver.solver_rows(quick), "missed_refits": solver.missed_refits(quick),
+    }  # fmt: skip
+    page = render(results)
+    print(page)
+    if not quick:
+        (ROOT / "docs" / "benchmarks.md").write_text(page)
+        (ROOT / "benchmarks" / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
