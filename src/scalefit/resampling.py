@@ -72,7 +72,7 @@ def bootstrap(
     >>> runs = sf.simulate(sf.PowerLaw(E=2, A=30, alpha=0.25), sf.grid(params=np.geomspace(1e7, 1e10, 12)), noise=0.003)
     >>> boot = sf.bootstrap(sf.fit(sf.PowerLaw, runs), seed=1)
     >>> boot.interval("alpha")
-    alpha 0.2376  95 % [0.2097, 0.2638]  standard error 0.012  percentile_t
+    alpha 0.2376  95 % [0.2098, 0.2638]  standard error 0.012  percentile_t
     >>> low, high = boot.interval(lambda fit: fit(1e11))
     >>> low < boot.base(1e11) < high
     True
