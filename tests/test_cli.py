@@ -292,6 +292,7 @@ def test_intervals_are_those_of_the_library():
         (["--scheme", "wild-bca", "--by", "params"], sf.Wild(residuals="plain", by="params", method="bca"), {}),
         (["--scheme", "pairs", "--by", "params"], sf.Pairs(by="params"), {}),
         (["--scheme", "default"], None, {}),
+        (["--scheme", "wild"], sf.Wild(), {}),
     ],
 )
 def test_options_of_intervals_reach_the_bootstrap(options, scheme, changed):
@@ -593,7 +594,7 @@ ABSURD = {
     "one resample": [*GRID, "--interval", "--resamples", "1"],
     "too many resamples": [*GRID, "--interval", "--resamples", str(MOST_RESAMPLES + 1)],
     "negative seed": [*GRID, "--interval", "--seed", "-1"],
-    "unknown scheme": [*GRID, "--interval", "--scheme", "wild"],
+    "unknown scheme": [*GRID, "--interval", "--scheme", "jackknife"],
     "unknown method": [*GRID, "--interval", "--method", "student"],
     "level one": [*GRID, "--interval", "--level", "1"],
     "level nan": [*GRID, "--interval", "--level", "nan"],
