@@ -35,7 +35,7 @@ ROOT = Path(__file__).parent.parent
 RAW = ROOT / "out" / "coverage"
 BATCH = 50
 SEED = 20260110684
-CURVE_RESAMPLES, SURFACE_RESAMPLES = 999, 499
+RESAMPLES = 499
 SIGMA = 0.005  # relative error of a loss, unless a kind of noise says otherwise
 TRUTH = sf.HOFFMANN_2022
 
@@ -96,12 +96,12 @@ def curve_cells() -> Iterator[Cell]:
             for kind, noise in noises.items():
                 yield Cell(
                     f"1D, n = {n}, alpha {alpha:g}, {kind}", law, lambda _, design=design: design, noise, statistics,
-                    schemes, CURVE_RESAMPLES,
+                    schemes, RESAMPLES,
                 )  # fmt: skip
             if n >= 20 and alpha in (0.3, 0.6):
                 yield Cell(
                     f"1D, n = {n}, alpha {alpha:g}, clustered", law, lambda _, twice=twice: twice, clustered,
-                    statistics, {**schemes, "by rows": sf.Wild()}, CURVE_RESAMPLES,
+                    statistics, {**schemes, "by rows": sf.Wild()}, RESAMPLES,
                 )  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def surface_cells() -> Iterator[Cell]:
             schemes: dict[str, Any] = {"default": None, "paper": sf.wild_bca()}
             if kind == "clustered":
                 schemes["by rows"] = sf.Wild()
-            yield Cell(f"2D, {shape}, {kind}", TRUTH, design, noise, statistics, schemes, SURFACE_RESAMPLES)
+            yield Cell(f"2D, {shape}, {kind}", TRUTH, design, noise, statistics, schemes, RESAMPLES)
 
 
 def allocation(fit: Any) -> float:
@@ -270,7 +270,7 @@ def summary(found: list[Any], truth: float) -> dict[str, Any]:
     }
 
 
-WARNINGS = ("AT_BOUND", "FEW_SPARE", "FEW_CLUSTERS", "NO_CLUSTERS", "FAR", "SOME_FAILED", "NOT_CONVERGED")
+WARNINGS = ("AT_BOUND", "FEW_SPARE", "RANGE_OF_DRAWS", "NO_CLUSTERS", "FAR", "SOME_FAILED", "NOT_CONVERGED")
 
 
 def pooled(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -62,3 +62,16 @@ def test_scatter_ignores_an_outlier():
     assert abs(scatter(errors) - 1) < 0.05
     errors[0] = 1e9
     assert abs(scatter(errors) - 1) < 0.05
+
+
+def test_a_slice_with_a_diverged_run_is_named():
+    design = sf.grid(params=np.geomspace(1e8, 1e10, 6), tokens=[1e9, 1e10, 1e11])
+    frame = sf.simulate(sf.HOFFMANN_2022, design, noise=0.003).to_frame()
+    calm = sf.fit_curves(sf.PowerLaw, sf.LossTable.from_frame(frame), along="params", at="tokens")
+    assert calm.remarks == ()
+    frame.loc[(frame.tokens == 1e10) & (frame.params == 1e10), "loss"] += 1
+    curves = sf.fit_curves(sf.PowerLaw, sf.LossTable.from_frame(frame), along="params", at="tokens")
+    (remark,) = curves.remarks
+    assert remark.startswith("the slice at tokens 1e+10 has ")
+    assert remark in repr(curves)
+    assert curves.to_dict()["remarks"] == [remark]

@@ -232,6 +232,8 @@ def _one_message() -> Iterator[None]:
 
 
 def _check_output(output: Path | None, table: str) -> None:
+    if output is not None and not output.absolute().parent.is_dir():  # before the work, not after
+        raise OSError(f"{output} could not be written (no folder {output.absolute().parent}). Choose another path.")
     if output is not None and output.exists() and Path(table).exists() and output.samefile(table):
         raise options.usage("--output", "is the table itself, which would be lost. Choose another file.")
 

@@ -9,16 +9,15 @@ from numpy.typing import NDArray
 
 from .intervals import MOST_FAILED, Doubt, Method, has_spread, is_constant, tails
 from .parts import Part, Trace, degrees_of_freedom, free_parameters
-from .schemes import SIZES, Scheme, Wild, shared_sizes
+from .schemes import SIZES, Scheme, Wild, size_labels
 from .status import Status
 
 Floats = NDArray[np.float64]
 Found = list[tuple[Doubt, str]]
 
 MANY_AT_BOUND = 0.1  # share of refits at a bound that is worth a word
-MANY_SHARED = 0.25  # share of rows whose model size has other rows, likewise
+MANY_SHARED = 0.25  # share of rows whose model size has rows that are drawn apart, likewise
 SPARE = 5  # units beyond the free parameters under which intervals were less sure
-CLUSTERS = 8
 DECADES = 2.0  # beyond the runs, in which a forecast is the formula's rather than the data's
 RANGE_LEVEL = 0.95  # up to which the range of the draws of a few clusters was seen to cover
 UNDETERMINED = {
@@ -52,7 +51,7 @@ def find_doubts(
     if not np.isfinite(estimate) or not parts:
         return ((Doubt.NO_VALUE, ""),)
     draws = values[np.isfinite(values)]
-    found = _about_fit(parts, scheme, trace) + _about_refits(values, parts)
+    found = _about_fit(parts, scheme, trace) + _about_refits(values, parts, trace)
     spare, least = degrees_of_freedom(parts, scheme), 1 if scheme.by else 2
     if spare < least:
         free = sum(free_parameters(part.fit) for part in parts)
@@ -66,7 +65,7 @@ def find_doubts(
         found += _about_tails(draws, at, level, method, parts, scheme)
         if method == "bca" and not has_spread(jackknife):
             found.append((Doubt.NO_ACCELERATION, f"{np.count_nonzero(np.isfinite(jackknife))} of {len(jackknife)}"))
-    if not scheme.by and shared_sizes([part.fit for part in parts])[1] >= MANY_SHARED:
+    if _split_sizes(parts) >= MANY_SHARED:
         found.append((Doubt.NO_CLUSTERS, ""))
     if trace.reach > DECADES:
         found.append((Doubt.FAR, f"{trace.reach:.1f} decades"))
@@ -91,14 +90,16 @@ def _about_fit(parts: Sequence[Part], scheme: Scheme, trace: Trace) -> Found:
     return [(Doubt.NOT_DETERMINED, f"TOO_FEW_VALUES without any one of {weak} rows or clusters")] if weak else []
 
 
-def _about_refits(values: Floats, parts: Sequence[Part]) -> Found:
+def _about_refits(values: Floats, parts: Sequence[Part], trace: Trace) -> Found:
     """Draws that are missing, loose, or piled up at a bound."""
     found: Found = []
     B, lost = len(values), int(np.count_nonzero(~np.isfinite(values)))
-    loose = np.zeros(B, dtype=bool)
+    loose, lost_terms = np.zeros(B, dtype=bool), [np.zeros(B, dtype=bool) for _ in parts]
     bounds: dict[tuple[Status, str], float] = {}
-    for part in parts:
+    for part, lost_term in zip(parts, lost_terms, strict=True):
         for key, which in part.refits.flags.items():
+            if key[0] in UNIDENTIFIED:
+                lost_term |= which
             if key[0] in UNDETERMINED:
                 loose |= which
             elif key[0] in AT_BOUNDS:
@@ -109,6 +110,9 @@ def _about_refits(values: Floats, parts: Sequence[Part]) -> Found:
     else:
         found += [(Doubt.SOME_FAILED, f"{lost} of {B}")] if lost else []
         found += [(Doubt.NOT_CONVERGED, f"{count} of {B}")] if count else []
+    share = max(float(lost_term.mean()) for lost_term in lost_terms)
+    if share > MOST_FAILED and (trace.reads_law or trace.reach > 0):
+        found.append((Doubt.OFTEN_UNIDENTIFIED, f"{100 * share:.0f} %"))
     piled = [
         f"{s.name} ({about}) in {100 * share:.0f} %" for (s, about), share in bounds.items() if share > MANY_AT_BOUND
     ]
@@ -123,15 +127,28 @@ def _about_tails(
         return [(Doubt.ALL_ON_ONE_SIDE, "")]
     units = len(np.unique(np.concatenate([part.units for part in parts])))
     least, distinct = min(at[0], 1 - at[1]), scheme.distinct(units)
-    clustered = isinstance(scheme, Wild) and scheme.by is not None and units >= SIZES
-    few: Found = [(Doubt.FEW_CLUSTERS, f"{units} of {scheme.by}")]
     if least * distinct < 1:
-        if clustered and method == "percentile_t" and level <= RANGE_LEVEL:
-            return few
+        many = isinstance(scheme, Wild) and scheme.by is not None and units >= SIZES
+        if many and method == "percentile_t" and level <= RANGE_LEVEL:
+            return [(Doubt.RANGE_OF_DRAWS, f"{distinct:.0f} patterns of {units} clusters")]
         return [(Doubt.TOO_FEW_DRAWS, f"{units} units, {distinct:.0f} resamples, tails of {100 * least:.2g} %")]
     if least * len(draws) < 1:
         return [(Doubt.TOO_FEW_RESAMPLES, f"{len(draws)} resamples, tails of {100 * least:.2g} %")]
-    return few if scheme.by and units < CLUSTERS else []
+    return []
+
+
+def _split_sizes(parts: Sequence[Part]) -> float:
+    """Share of the rows whose model size has rows that are drawn apart from them."""
+    fits = [part for part in parts if "params" in part.fit.inputs]
+    if not fits:
+        return 0.0
+    sizes = size_labels([part.fit for part in fits])
+    units = np.concatenate([part.labels for part in fits])
+    first = np.full(sizes.max() + 1, -1)
+    first[sizes] = units
+    split = np.zeros(len(first), dtype=bool)
+    split[sizes[units != first[sizes]]] = True
+    return float(np.mean(split[sizes]))
 
 
 def _about_method(method: Method, scheme: Scheme) -> Found:

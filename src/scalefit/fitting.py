@@ -245,7 +245,7 @@ def _numbers(table: LossTable, name: str) -> Any:
         row = int(np.argmin(np.isfinite(values)))
         raise ValueError(
             f"column {name!r} must be finite, but row {row} (counting from 0) is {values[row]} "
-            f"({int(np.sum(~np.isfinite(values)))} such rows). Drop them with table.where(...)."
+            f"({int(np.sum(~np.isfinite(values)))} such rows). Drop them with table.where('{name} > 0')."
         )
     return values
 
@@ -270,6 +270,6 @@ def _positive(table: LossTable, name: str) -> Any:
         count = int(np.sum(values <= 0))
         raise ValueError(
             f"column {name!r} must be positive to be an input, but row {row} (counting from 0) is {values[row]:g} "
-            f"({count} such rows). Drop them with table.where(...)."
+            f"({count} such rows). Drop them with table.where('{name} > 0')."
         )
     return values

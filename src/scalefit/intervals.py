@@ -41,6 +41,10 @@ class Doubt(Enum):
         "only be the range of the draws. Add runs, fix or tie parameters, or ask for a lower level."
     )
     TOO_FEW_RESAMPLES = "The tails of this level hold less than one resample. Ask for more resamples."
+    OFTEN_UNIDENTIFIED = (
+        "In over 10 % of the refits a term vanishes or its exponent runs to an end of the search, so an interval would "
+        "span what the search allows. Add runs over a wider range, or fix E."
+    )
     MANY_FAILED = (
         "Over 10 % of the refits failed, did not converge or gave no value: what is left is not a sample of them all. "
         "Add runs, or fix or tie parameters."
@@ -57,13 +61,13 @@ class Doubt(Enum):
     FEW_SPARE = (
         "Rows (or clusters) beyond the free parameters are fewer than 5: such intervals can be too short or long."
     )
-    FEW_CLUSTERS = (
-        "So few clusters have few patterns of signs. Where the tails of the level hold none of them, the interval is "
-        "the range of the draws, which covered about 95 % in docs/coverage.md, whatever lower level is asked for."
+    RANGE_OF_DRAWS = (
+        "So few clusters have too few patterns of signs to reach the tails of this level: the interval is the range of "
+        "the draws. Such ranges covered about 95 % in docs/coverage.md, also where a lower level was asked for."
     )
     NO_CLUSTERS = (
-        "Runs share a model size, but rows are resampled as independent: if runs of one size err together, the "
-        "interval is too short. Name by='params' if there are enough sizes."
+        "Runs share a model size, but are resampled as independent: if runs of one size err together, the interval is "
+        "too short. Name by='params' if there are enough sizes."
     )
     FAR = "The losses asked for lie more than two decades beyond the runs: there the formula itself is in doubt."
     COVERS_LESS = "This way to resample and to read off covered less than stated in docs/coverage.md. Use the default."

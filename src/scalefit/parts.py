@@ -155,6 +155,8 @@ def name_of(statistic: Statistic) -> str:
 
 def as_number(value: Any) -> float:
     """Value of a statistic, which is one number."""
+    if isinstance(value, str):
+        raise TypeError(f"a statistic is one number, but this one is the text {value!r}.")
     if np.ndim(value) != 0:
         raise TypeError(f"a statistic is one number, but this one has the shape {np.shape(value)}: {value!r}.")
     return float(value)

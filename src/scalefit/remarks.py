@@ -14,6 +14,8 @@ Floats = NDArray[np.float64]
 
 # A row is gross if it is off by both: 10 robust standard deviations of the log residuals, and 5 %. Our choice.
 GROSS_SCATTERS, GROSS_SHARE = 10.0, 0.05
+# A slice is an outlier if its squared error is so many times the median's, of at least so many slices. Our choice.
+OUTLYING, LEAST_SLICES = 30.0, 3
 VARIES = 1.01  # ratio of largest to smallest above which a column is not constant
 _OTHER: dict[tuple[str, ...], str] = {("params",): "tokens", ("tokens",): "params"}
 NOT_SETTINGS = ("seed", "count", "loss_sd", "at_edge")
@@ -31,6 +33,25 @@ def remarks(table: LossTable, inputs: Sequence[str], predicted: Floats) -> tuple
     """
     other = _OTHER.get(tuple(inputs), "")
     return (*_gross(table, inputs, predicted), *_settings(table, inputs, other), *_other_input(table, inputs, other))
+
+
+def outlying_slices(at: str, values: Floats, mse: Floats) -> tuple[str, ...]:
+    """Sentences about slices whose squared error is far above that of the others.
+
+    Examples
+    --------
+    >>> outlying_slices("tokens", np.array([1e9, 2e9, 4e9]), np.array([1e-5, 1e-5, 1e-2]))
+    ('the slice at tokens 4e+09 has 1000 times the squared error of the others: look for a diverged run.',)
+    """
+    if len(mse) < LEAST_SLICES:
+        return ()
+    usual = max(float(np.median(mse)), 1e-300)
+    return tuple(
+        f"the slice at {at} {value:.4g} has {error / usual:.0f} times the squared error of the others: "
+        "look for a diverged run."
+        for value, error in zip(values, mse, strict=True)
+        if error > OUTLYING * usual
+    )
 
 
 def scatter(residuals: Floats) -> float:

@@ -20,7 +20,7 @@ from .status import Status
 Floats = NDArray[np.float64]
 
 MOST_RESAMPLES = 1_000_000
-MOST_BENT = 1e6  # condition of 1 - H beyond which a unit alone determines a parameter
+MOST_BENT = 1e6  # norm of (1 - H)^-1 beyond which a unit alone determines a parameter
 MOST_CELLS = 100_000_000  # resamples times rows: 0.8 GB of losses
 
 
@@ -136,7 +136,7 @@ def default_scheme(fit: Fit | Curves) -> tuple[Wild, tuple[str, ...]]:
     if isinstance(fit, Curves):
         return Wild(), ()
     fit = _weighted(fit)
-    if shared_sizes([fit])[0] < (SIZES if len(fit.inputs) > 1 else SIZES_1D):
+    if shared_sizes(fit) < (SIZES if len(fit.inputs) > 1 else SIZES_1D):
         return Wild(), ()
     spare = int(clusters([fit.table], "params")[0].max()) + 1 - free_parameters(fit)
     if spare < 1:
@@ -232,6 +232,6 @@ def _unbent(fit: Fit, plain: Floats, X: Floats, frequencies: Floats, labels: Lab
     for unit in np.unique(labels):
         rows = np.flatnonzero(labels == unit)
         rest = np.eye(len(rows)) - Q[rows] @ Q[rows].T
-        if np.linalg.cond(rest) < MOST_BENT:  # rows that alone determine a parameter have no residual to scale
+        if np.linalg.norm(rest, -2) * MOST_BENT > 1:  # rows that alone determine a parameter have no residual to scale
             errors[rows] = np.linalg.solve(rest, root[rows] * plain[rows]) / root[rows]
     return errors

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .laws import Law, SeparableLaw
 from .objective import Objective, describe, objective_to_dict
-from .remarks import remarks, scatter, where_in
+from .remarks import outlying_slices, remarks, scatter, where_in
 from .status import Status
 from .table import LossTable
 from .writing import write_whole
@@ -276,6 +276,11 @@ class Curves:
         """Whether every slice is."""
         return all(fit.ok for fit in self.fits)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader should know about slices although their fits are ok."""
+        return outlying_slices(self.at, self.values, np.array([fit.mse for fit in self.fits]))
+
     def to_frame(self) -> pd.DataFrame:
         """A row per slice: the fixed value, rows, parameters, mean squared error and status."""
         rows = [
@@ -324,6 +329,7 @@ class Curves:
             "along": self.along,
             "at": self.at,
             "left_out": dict(self.left_out),
+            "remarks": list(self.remarks),
             "mean": {name: self.mean(name) for name in names},
             "sd": {name: self.sd(name) for name in names},
             "slices": [
@@ -335,6 +341,7 @@ class Curves:
         good = sum(fit.ok for fit in self.fits)
         lines = [f"{'ok    ' if self.ok else 'NOT OK  '}{good} of {len(self)} slices are ok"]
         lines += [f"        {name}: {count}" for name, count in self.left_out.items() if count]
+        lines += [f"note  {remark}" for remark in self.remarks]
         lines.append(f"{self.fits[0].formula} at each {self.at}")
         lines.append(self.to_frame().to_string(index=False, float_format=lambda value: f"{value:.4g}"))
         for name in self.fits[0].parameters:

@@ -183,22 +183,30 @@ def clusters(tables: Sequence[LossTable], by: str) -> list[Labels]:
     return np.split(labels, np.cumsum([len(table) for table in tables])[:-1])
 
 
-def shared_sizes(fits: Sequence[Fit]) -> tuple[int, float]:
-    """How many model sizes have several runs, over all fits that take params, and the share of rows that they are.
+def shared_sizes(fit: Fit) -> int:
+    """How many model sizes have several runs, of a fit that takes params.
 
     Examples
     --------
     >>> import scalefit as sf
     >>> runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=np.geomspace(1e8, 1e10, 8), tokens=[1e10, 1e11]))
-    >>> shared_sizes([sf.fit(sf.Chinchilla, runs)])
-    (8, 1.0)
+    >>> shared_sizes(sf.fit(sf.Chinchilla, runs))
+    8
     """
-    sizes = [np.asarray(fit.table["params"], dtype=float) for fit in fits if "params" in fit.inputs]
-    if not sizes:
-        return 0, 0.0
-    labels = group_labels(np.concatenate(sizes), RTOL)
-    counts = np.bincount(labels)
-    return int(np.count_nonzero(counts > 1)), float(np.mean(counts[labels] > 1))
+    return int(np.count_nonzero(np.bincount(size_labels([fit])) > 1)) if "params" in fit.inputs else 0
+
+
+def size_labels(fits: Sequence[Fit]) -> Labels:
+    """Number of the model size of each row of each fit, one after the other.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e9, 1e8, 1e10], tokens=[1e10, 1e11]))
+    >>> size_labels([sf.fit(sf.Chinchilla, runs)]).tolist()
+    [1, 1, 0, 0, 2, 2]
+    """
+    return group_labels(np.concatenate([fit.table["params"] for fit in fits]), RTOL)
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -69,7 +69,7 @@ def curves_screen(
     wrong = [
         (f"{curves.at} {value}", note)
         for value, fit in zip(slices, curves, strict=True)
-        for note in (*fit.notes, *fit.remarks)
+        for note in (*fit.notes, *(remark for remark in fit.remarks if "fit_curves(" not in remark))
     ]
     tables, doubts = [_predicted(curves, point, losses) for point, losses in predictions.items()], []
     if found is not None:
@@ -79,7 +79,7 @@ def curves_screen(
         named = [(label, part.intervals[statistic]) for label, part in parts for statistic in shown]
         doubts = _doubts(named, at=curves.at, slices=slices)
     return Group(
-        status_line(curves.ok, verdict, doubts),
+        status_line(curves.ok, verdict, [*(("note", remark) for remark in curves.remarks), *doubts]),
         "",
         Text.assemble(
             (visible(first.formula), "bold"), f" at each {visible(curves.at)}    {visible(name)}, {len(curves)} slices"

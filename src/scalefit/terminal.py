@@ -26,6 +26,7 @@ _SHELL: tuple[
     (r"(columns|fixed|tied)=\{'(\w+)': '?([^'}]*)'?\}", lambda m: f"--{_OPTION[m[1]]} {m[2]}={m[3]}"),
     (r"drop_invalid=True", lambda _: "--drop-invalid"),
     (r"flops='6ND'", lambda _: "--flops 6ND"),
+    (r"table\.where\('([^']*)'\)", lambda m: f"--where '{m[1]}'"),
     (r"(?:table\.)?where\((?:\.\.\.)?\)", lambda _: "--where"),
     (r"\bcolumns=(?!\{)", lambda _: "--columns"),
     (r", see \.dropped", lambda _: ""),
