@@ -33,7 +33,13 @@ ROW = re.compile(r"^\| (\d+) \| `(\w+)` \| [^|]+ \|$", re.MULTILINE)
 ORDERED = {0, 2, 4, 8}  # levels in which a room may see those listed before it
 ROOMS = [(room, int(level)) for level, room in ROW.findall((ROOT / "docs/architecture.md").read_text(encoding="utf-8"))]
 LEVEL = dict(ROOMS)
-SOLVER = ("problem", "newton", "screen", "separable", "refits")  # each sees those before it; multistart sees problem alone
+SOLVER = (
+    "problem",
+    "newton",
+    "screen",
+    "separable",
+    "refits",
+)  # each sees those before it; multistart sees problem alone
 
 
 def may_see(room, other):
