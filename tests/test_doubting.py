@@ -59,7 +59,7 @@ def collinear():
     params, off = np.geomspace(1e8, 1e10, 16), np.random.default_rng(1).standard_normal(16)
     design = pd.DataFrame({"params": params, "tokens": 20 * params * np.exp(0.02 * off)})
     fit = sf.fit(sf.Chinchilla, sf.simulate(sf.HOFFMANN_2022, design, noise=0.001, seed=1))
-    return sf.bootstrap(fit, resamples=200)
+    return sf.bootstrap(fit, resamples=100)
 
 
 def at_the_floor():
@@ -72,7 +72,7 @@ def at_the_floor():
 @cache
 def vague():
     """Published runs that hardly tell the two terms apart, resampled."""
-    return sf.bootstrap(sf.fit(sf.Chinchilla, sf.load("cerebras_gpt")), resamples=1000)
+    return sf.bootstrap(sf.fit(sf.Chinchilla, sf.load("cerebras_gpt")), resamples=300)
 
 
 def is_resample(fit):
@@ -94,7 +94,7 @@ PROVOKED = {
     "TOO_FEW_SPARE": (lambda: boot(3, NO_OFFSET).interval("alpha"), []),
     "TOO_FEW_DRAWS": (lambda: boot(7, NO_OFFSET).interval("alpha"), []),
     "TOO_FEW_RESAMPLES": (lambda: boot(resamples=60).interval("alpha"), []),
-    "OFTEN_UNIDENTIFIED": (lambda: vague().interval("alpha"), ["AT_BOUND", "NOT_CONVERGED", "NO_CLUSTERS"]),
+    "OFTEN_UNIDENTIFIED": (lambda: vague().interval("alpha"), ["AT_BOUND", "NO_CLUSTERS"]),
     "MANY_FAILED": (lambda: boot().interval(fails_in(0.11)), []),
     "ALL_ON_ONE_SIDE": (
         lambda: boot().interval(lambda fit: abs(fit.law.alpha - curve().law.alpha), method="bca"),

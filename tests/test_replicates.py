@@ -107,7 +107,7 @@ def tables_of(scheme, y, size, seed=0):
 @EVERY_MODEL
 def test_refits_equal_the_loop(name, scheme):
     X, y, model = base_of(name)
-    Y, W = tables_of(scheme, y, 3 if name == "law of any form" else 16)
+    Y, W = tables_of(scheme, y, 2 if name == "law of any form" else 16)
     batch, single = refits(model, X, Y, W), loop(model, X, Y, W)
     assert len(batch) == len(single) == max(len(Y), 0 if W is None else len(W))
     assert np.array_equal(batch.failed, single.failed)
