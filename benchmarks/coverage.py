@@ -4,6 +4,8 @@
     python benchmarks/coverage.py run --share 0/2    # half of the cells, for a second process beside it
     python benchmarks/coverage.py report             # writes docs/coverage.md and benchmarks/coverage.json
 
+The words of the page are in benchmarks/coverage.md.in; its numbers are put in by `report`.
+
 A cell is a design (inputs and a law) with a kind of noise. Its tables are made and judged in batches of 50, each
 seeded by its cell and number, so that an interrupted study goes on where it was, in any number of processes.
 """

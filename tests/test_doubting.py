@@ -352,3 +352,12 @@ def test_a_fit_that_one_row_alone_determines_is_refused():
     assert fit.ok
     words = dict(sf.bootstrap(fit, sf.Wild(), resamples=300).interval("alpha").doubts)[sf.Doubt.NOT_DETERMINED]
     assert words.startswith("TOO_FEW_VALUES without")
+
+
+def test_too_few_clusters_of_curves_are_counted_in_the_poorest_slice():
+    design = sf.grid(params=np.geomspace(1e8, 1e10, 6), tokens=[1e9, 1e10])
+    frame = sf.simulate(sf.HOFFMANN_2022, design, noise=0.003, seed=1).to_frame()
+    frame["node"] = np.where(frame.tokens < 2e9, frame.groupby("tokens").cumcount() // 2, frame.index)
+    curves = sf.fit_curves(sf.PowerLaw, sf.LossTable.from_frame(frame), along="params", at="tokens")
+    doubts = dict(sf.bootstrap(curves, sf.Wild(residuals="plain", by="node"), resamples=50).interval("alpha").doubts)
+    assert doubts[sf.Doubt.TOO_FEW_SPARE] == "3 units, 3 free parameters"

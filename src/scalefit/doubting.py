@@ -54,7 +54,8 @@ def find_doubts(
     found = _about_fit(parts, scheme, trace) + _about_refits(values, parts, trace)
     spare, least = degrees_of_freedom(parts, scheme), 1 if scheme.by else 2
     if spare < least:
-        free = sum(free_parameters(part.fit) for part in parts)
+        counted = [min(parts, key=lambda part: degrees_of_freedom([part], scheme))] if scheme.by else parts
+        free = sum(free_parameters(part.fit) for part in counted)
         found.append((Doubt.TOO_FEW_SPARE, f"{spare + free} units, {free} free parameters"))
     elif spare < SPARE:
         found.append((Doubt.FEW_SPARE, f"{spare} spare"))
