@@ -713,3 +713,13 @@ def test_progress_is_shown_on_a_terminal_and_only_on_stderr():
     os.close(ours)
     assert "fitting power to pythia" in shown
     strict(printed.decode())
+
+
+def test_a_folder_that_is_not_there_is_told_before_the_work(monkeypatch, tmp_path):
+    def too_late(*_, **__):
+        raise AssertionError("fitted before the folder was looked for")
+
+    monkeypatch.setattr("scalefit.fitting.fit", too_late)
+    result = run(*PYTHIA, "-o", tmp_path / "absent" / "fit.json")
+    assert result.exit_code == 1
+    assert "could not be written (no folder" in message(result)

@@ -559,3 +559,9 @@ def test_the_verb_is_the_public_one():
     assert sf.bootstrap is bootstrap
     assert sf.bootstrap(curve(), resamples=5)[0].status in Status
     assert replace(curve(), weights=None).table is curve().table
+
+
+def test_a_statistic_that_is_a_text_says_so():
+    boot = sf.bootstrap(sf.fit(sf.PowerLaw, sf.load("pythia").where("kept"), inputs="params"))
+    with pytest.raises(TypeError, match="one number, but this one is the text 'x'"):
+        boot.interval(lambda fit: "x")
