@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 import scalefit as sf
+from command_line import message, process, run, save, strict, work_in, write
 from golden_files import check_golden
-from scalefit.cli import Against, app
+from scalefit.cli import Against
 from scalefit.interval_options import MOST_RESAMPLES, MethodName
 from scalefit.intervals import METHODS
 from scalefit.laws import LAWS
@@ -29,48 +29,12 @@ PYTHIA = ["fit", "pythia", "--law", "power", "--inputs", "params", "--where", "k
 CURVES = ["curves", "grid.csv", "--along", "params", "--at", "tokens"]
 GRID = ["fit", "grid.csv"]
 FORECAST = ["--predict", "params=1e11,tokens=2e12"]
-PACKAGE = str(Path(sf.__file__).resolve().parents[1])
 NEEDS_DEV_FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Empty folder to work in, with one table of a known law."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", PACKAGE)  # for processes: a relative one would not survive the change of folder
-    design = sf.grid(params=np.geomspace(1e8, 1e10, 6), tokens=np.geomspace(1e10, 1e12, 4))
-    runs = sf.simulate(sf.HOFFMANN_2022, design, noise=1e-3, seed=1)
-    save(runs.to_frame(), "grid.csv")
-    return tmp_path
-
-
-def save(frame, name):
-    frame.to_csv(name, index=False, float_format="%.6g")  # the last bits of exp and log differ between machines
-
-
-def run(*arguments, **environment):
-    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "80", "NO_COLOR": "1", **environment})
-
-
-def process(*arguments, **options):
-    command = [sys.executable, "-m", "scalefit.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
-
-
-def write(name, text):
-    Path(name).write_text(text, encoding="utf-8")
-    return name
-
-
-def message(result):
-    """The one line on stderr of a run that failed with exit code 1."""
-    assert result.exit_code == 1, result.output
-    assert isinstance(result.exception, SystemExit)
-    assert result.stdout == ""
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("error: ")
-    return lines[0]
+    return work_in(tmp_path, monkeypatch)
 
 
 # What is printed.
@@ -403,13 +367,6 @@ def test_control_c_ends_a_running_bootstrap(folder):
 # JSON and files.
 
 
-def strict(text):
-    def refuse(name):
-        raise AssertionError(f"{name} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
-
-
 @pytest.mark.parametrize(
     "arguments", [PYTHIA, CURVES, [*GRID, "--interval"], [*CURVES, "--interval"], ["datasets"]], ids=" ".join
 )
@@ -675,7 +632,9 @@ def test_no_sentence_of_the_library_speaks_python_in_the_shell(words):
 # Processes: import cost, terminals, encodings.
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["fit", "--help"], ["optimal", "--help"], ["validate", "--help"], ["--version"]]
+)
 def test_help_loads_nothing_heavy(arguments):
     code = (
         "import sys\nfrom scalefit.cli import app\n"

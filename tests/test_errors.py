@@ -263,11 +263,12 @@ def test_a_full_disk(tmp_path):
 def test_a_write_that_breaks_off_leaves_the_old_fit(tmp_path, monkeypatch):
     FIT.save(tmp_path / "fit.json")
 
-    def half(path, text, **_):
-        path.write_bytes(text[:100].encode())
+    def half(path, content):
+        with path.open("wb") as file:
+            file.write(content[:100])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", half)
+    monkeypatch.setattr(Path, "write_bytes", half)
     assert_not_written(tmp_path, tmp_path / "fit.json", "No space left")
     assert [path.name for path in tmp_path.iterdir()] == ["fit.json"]
 

@@ -14,6 +14,7 @@ from scalefit.cli import app
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+WORDS = ROOT / "docs" / "words.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -63,17 +64,17 @@ def test_commands_print_what_is_shown():
 
 @pytest.mark.parametrize("status", sf.Status, ids=lambda status: status.name)
 def test_every_status_is_explained_in_its_own_words(status):
-    assert f"| `{status.name}` | {status.value} |" in README.read_text(encoding="utf-8")
+    assert f"| `{status.name}` | {status.value} |" in WORDS.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("doubt", sf.Doubt, ids=lambda doubt: doubt.name)
 def test_every_doubt_is_explained_in_its_own_words(doubt):
     outcome = "refused" if doubt.refuses else "given"
-    assert f"| `{doubt.name}` | {doubt.value} | {outcome} |" in README.read_text(encoding="utf-8")
+    assert f"| `{doubt.name}` | {doubt.value} | {outcome} |" in WORDS.read_text(encoding="utf-8")
 
 
 def test_doubts_stand_in_the_order_of_severity():
-    rows = re.findall(r"^\| `(\w+)` \|.*\| (?:refused|given) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (?:refused|given) \|$", WORDS.read_text(encoding="utf-8"), re.MULTILINE)
     assert rows == [doubt.name for doubt in sf.Doubt]
 
 

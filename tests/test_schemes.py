@@ -312,10 +312,28 @@ def test_rows_without_a_weight_share_no_size():
 
 def test_no_more_sizes_than_parameters_means_rows_and_says_so():
     fit = surface_fit(SIX)
-    scheme, notes = default_scheme(replace(fit, model=SimpleNamespace(free_=tuple("abcdef"))))
+
+    def with_parameters(names):
+        return replace(fit, model=SimpleNamespace(free_=tuple(names), law_=fit.law, objective_=fit.objective))
+
+    scheme, notes = default_scheme(with_parameters("abcdef"))
     assert scheme == sf.Wild()
     assert missing_words(notes[0], "by rows", "model sizes", "free parameters") == []
-    assert default_scheme(replace(fit, model=SimpleNamespace(free_=tuple("abcde"))))[0].by == "params"
+    assert default_scheme(with_parameters("abcde"))[0].by == "params"
+
+
+def test_an_objective_that_counts_its_sides_differently_is_resampled_by_pairs():
+    table = surface_fit(SIX).table
+    fit = sf.fit(sf.LawRegressor(sf.Chinchilla, objective=sf.Huber(1e-3, "log", upward=0.1)), table)
+    assert default_scheme(fit) == (sf.Pairs(by="params"), ())
+    assert sf.bootstrap(fit, resamples=20).scheme == sf.Pairs(by="params")
+    for scheme in (sf.Wild(), sf.wild_bca()):
+        with pytest.raises(ValueError, match=r"two sides differently \(upward=0\.1\).*Use Pairs"):
+            sf.bootstrap(fit, scheme)
+    curves = sf.fit_curves(
+        sf.LawRegressor(sf.PowerLaw, objective=sf.Huber(1e-3, "log", upward=0.1)), table, along="params", at="tokens"
+    )
+    assert default_scheme(curves) == (sf.Pairs(), ())
 
 
 def test_curves_are_resampled_by_rows():

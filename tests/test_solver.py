@@ -13,12 +13,11 @@ from scalefit.solver.screen import box_minimum
 CONTRACT = 1e-9
 
 
-def problem_of(logs, Y, W=None, *, log=False, delta, T=None, c=None):
+def problem_of(logs, Y, W=None, *, log=False, delta, T=None, c=None, upward=1.0):
     p = 1 + 2 * len(logs)
     W = np.ones((logs.shape[1], 1)) if W is None else W
-    return make_problem(
-        logs, Y, W, log=log, delta=delta, T=np.eye(p) if T is None else T, c=np.zeros(p) if c is None else c
-    )
+    T, c = np.eye(p) if T is None else T, np.zeros(p) if c is None else c
+    return make_problem(logs, Y, W, log=log, delta=delta, T=T, c=c, upward=upward)
 
 
 def exponent_bounds(logs):
@@ -75,6 +74,25 @@ def test_single_fits_of_one_column_meet_the_oracle(kind, weighted):
     assert flagged <= 1
 
 
+@pytest.mark.parametrize("upward", [0.5, 0.1, 0.01])
+def test_fits_by_side_of_one_column_meet_the_oracle(upward):
+    rng = np.random.default_rng([1, int(100 * upward)])
+    worse = []
+    for trial in range(24):
+        n = int(rng.choice([6, 8, 12, 20, 30]))
+        x, y = curve(rng, n, rng.choice([0.002, 0.01, 0.03]), ["gauss", "heavy"][trial % 2])
+        w = rng.integers(1, 4, n).astype(float) if trial % 3 == 0 else np.ones(n)
+        log, delta, logs = bool(trial % 4 < 2), float(rng.choice([1e-3, 1e-2, 0.1, np.inf])), np.log(x)[None]
+        problem = problem_of(logs, y[:, None], w[:, None], log=log, delta=delta, upward=upward)
+        optima = solve(problem)
+        starts = [optima.natural[:, 0], *random_starts(rng, y, np.ptp(logs, axis=1), 4)]
+        setting = {"log": log, "delta": delta, "upward": upward}
+        best = oracle(logs, y, w, **setting, starts=starts, exponent_bounds=exponent_bounds(logs))
+        assert optima.converged[0]
+        worse.append(gap(optima.objective[0], best, problem.floor[0]))
+    assert max(worse) <= CONTRACT
+
+
 def surface(rng, design, n, noise):
     """A noisy Chinchilla table: log inputs (2, n), losses."""
     if design == "isoflop":
@@ -108,6 +126,44 @@ def test_single_fits_of_two_columns_meet_the_oracle(design):
         assert optima.converged[0]
         worse.append(gap(optima.objective[0], best, problem.floor[0]))
     assert max(worse) <= CONTRACT
+
+
+@pytest.mark.parametrize("upward", [0.3, 0.1])
+def test_fits_by_side_of_two_columns_meet_the_oracle(upward):
+    rng = np.random.default_rng([3, int(100 * upward)])
+    for trial in range(9):
+        logs, y = surface(rng, ["isoflop", "grid", "random"][trial % 3], 36, [0.003, 0.01, 0.02][trial % 3])
+        y[:2] *= 1.2
+        w, delta = np.ones(len(y)), [1e-3, 1e-2][trial % 2]
+        problem = problem_of(logs, y[:, None], log=True, delta=delta, upward=upward)
+        optima = solve(problem)
+        truth = np.r_[1.7, np.log(480), np.log(2100), 0.35, 0.37]
+        starts = [optima.natural[:, 0], truth, truth * rng.uniform(0.8, 1.2, 5)]
+        setting = {"log": True, "delta": delta, "upward": upward}
+        best = oracle(logs, y, w, **setting, starts=starts, exponent_bounds=exponent_bounds(logs))
+        assert optima.converged[0]
+        assert gap(optima.objective[0], best, problem.floor[0]) <= CONTRACT
+
+
+@pytest.mark.parametrize("delta", [1e-3, 0.02, np.inf])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_refits_by_side_equal_global_fits(delta, columns):
+    rng = np.random.default_rng([14, columns])
+    logs, y = surface(rng, "random", 36, 0.005)
+    if columns == 1:
+        x, y = curve(rng, 24, 0.005, "gauss")
+        logs = np.log(x)[None]
+    setting = {"log": True, "delta": delta, "upward": 0.1}
+    base = solve(problem_of(logs, y[:, None], **setting)).natural[:, 0]
+    n = len(y)
+    for Y, W in (
+        (y[:, None] * np.exp(0.005 * rng.standard_normal((n, 60))), None),
+        (y[:, None], rng.multinomial(n, np.ones(n) / n, 60).T.astype(float)),
+    ):
+        problem = problem_of(logs, Y, W, **setting)
+        warm, cold = refit(problem, base), solve(problem)
+        assert warm.converged.all()
+        assert np.max((warm.objective - cold.objective) / np.maximum(cold.objective, problem.floor)) <= CONTRACT
 
 
 @pytest.mark.parametrize("scheme", ["losses", "weights"])

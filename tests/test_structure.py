@@ -26,11 +26,12 @@ SOURCE = ROOT / "src" / "scalefit"
 FILES = sorted(SOURCE.rglob("*.py"))
 MODULES = sorted({"scalefit", *(found.name for found in pkgutil.walk_packages(sf.__path__, "scalefit."))})
 LONGEST = 350  # lines
+PUBLIC = sorted(name for name in sf.__all__ if not inspect.ismodule(getattr(sf, name)))  # sf.flops is a room
 
 # Layers.
 
 ROW = re.compile(r"^\| (\d+) \| `(\w+)` \| [^|]+ \|$", re.MULTILINE)
-ORDERED = {0, 2, 4, 8}  # levels in which a room may see those listed before it
+ORDERED = {0, 1, 2, 4, 5, 7, 8}  # levels in which a room may see those listed before it
 ROOMS = [(room, int(level)) for level, room in ROW.findall((ROOT / "docs/architecture.md").read_text(encoding="utf-8"))]
 LEVEL = dict(ROOMS)
 SOLVER = (
@@ -87,10 +88,11 @@ def test_imports_point_down(path):
 
 def test_the_reader_of_imports_sees_them_all():
     seen = {"diagnosis", "solver", "status", "objective", "laws", "constraints", "general", "refitting", "replicates"}
+    seen |= {"rows"}
     assert seen == rooms_seen(SOURCE / "parametric.py")
     assert "options" in rooms_seen(SOURCE / "cli.py")  # from . import options
     assert "fitting" in rooms_seen(SOURCE / "cli.py")  # inside a function
-    assert "table" in rooms_seen(SOURCE / "screens.py")  # for type checking alone
+    assert "curves" in rooms_seen(SOURCE / "screens.py")  # for type checking alone
 
 
 def test_imports_within_the_solver_point_down():
@@ -104,7 +106,8 @@ def test_imports_within_the_solver_point_down():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_the_library_imports_no_trainer_and_nothing_optional_and_heavy(path):
-    assert {name.split(".")[0] for name in imports(path)}.isdisjoint({"scaletrain", "torch", "statsmodels"})
+    allowed = {"torch"} if path.stem == "network_training" else set()
+    assert {name.split(".")[0] for name in imports(path)}.isdisjoint({"scaletrain", "torch", "statsmodels"} - allowed)
 
 
 @pytest.mark.parametrize(
@@ -131,11 +134,11 @@ def test_what_is_not_needed_is_not_loaded(code, heavy):
 
 
 def test_no_room_has_the_name_of_a_public_function():
-    assert len(sf.__all__) > 20
-    assert set(sf.__all__).isdisjoint(name.rpartition(".")[2] for name in MODULES)
+    assert len(PUBLIC) > 20
+    assert set(PUBLIC).isdisjoint(name.rpartition(".")[2] for name in MODULES)
 
 
-@pytest.mark.parametrize("name", sorted(sf.__all__))
+@pytest.mark.parametrize("name", PUBLIC)
 def test_every_public_name_is_explained_with_an_example(name):
     value = getattr(sf, name)
     if not (inspect.isclass(value) or inspect.isfunction(value)):
@@ -149,6 +152,8 @@ def test_every_public_name_is_explained_with_an_example(name):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_of_docstrings_run(name):
+    if name.startswith("scalefit.network"):
+        pytest.importorskip("torch")
     module = importlib.import_module(name)
     assert module.__doc__, f"{name} does not say what is in the room"
     assert doctest.testmod(module).failed == 0

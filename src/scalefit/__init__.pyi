@@ -1,54 +1,60 @@
+from . import flops as flops
+from .allocation import compute_optimal as compute_optimal
+from .curves import Curves as Curves
 from .datasets import DATASETS as DATASETS
 from .datasets import load as load
+from .exponents import Exponents as Exponents
 from .fitting import fit as fit
 from .fitting import fit_curves as fit_curves
-from .fitting import read_fit as read_fit
+from .formula import Law as Law
+from .formula import SeparableLaw as SeparableLaw
+from .formula import Term as Term
+from .frontier import Frontier as Frontier
+from .frontier_plots import plot_frontier as plot_frontier
 from .intervals import Doubt as Doubt
 from .intervals import Interval as Interval
-from .laws import (
-    BESIROGLU_2024 as BESIROGLU_2024,
-)
-from .laws import (
-    HOFFMANN_2022 as HOFFMANN_2022,
-)
-from .laws import (
-    HOFFMANN_2022_UNROUNDED as HOFFMANN_2022_UNROUNDED,
-)
-from .laws import (
-    Chinchilla as Chinchilla,
-)
-from .laws import (
-    Exponential as Exponential,
-)
-from .laws import (
-    Law as Law,
-)
-from .laws import (
-    PowerLaw as PowerLaw,
-)
-from .laws import (
-    SeparableLaw as SeparableLaw,
-)
-from .laws import (
-    Term as Term,
-)
+from .isoflops import envelope as envelope
+from .isoflops import isoflop as isoflop
+from .kernel import AnovaKernelRidge as AnovaKernelRidge
+from .laws import BESIROGLU_2024 as BESIROGLU_2024
+from .laws import HOFFMANN_2022 as HOFFMANN_2022
+from .laws import HOFFMANN_2022_UNROUNDED as HOFFMANN_2022_UNROUNDED
+from .laws import KAPLAN_2020 as KAPLAN_2020
+from .laws import MUENNIGHOFF_2023 as MUENNIGHOFF_2023
+from .laws import BrokenPowerLaw as BrokenPowerLaw
+from .laws import Chinchilla as Chinchilla
+from .laws import DataConstrained as DataConstrained
+from .laws import Exponential as Exponential
+from .laws import Kaplan as Kaplan
+from .laws import PowerLaw as PowerLaw
+from .network import NetworkRegressor as NetworkRegressor
 from .objective import Absolute as Absolute
 from .objective import Huber as Huber
 from .objective import Squared as Squared
 from .parametric import LawRegressor as LawRegressor
+from .planning import budget_for as budget_for
+from .planning import extra_compute as extra_compute
 from .plotting import plot_curves as plot_curves
 from .plotting import plot_fit as plot_fit
 from .plotting import plot_residuals as plot_residuals
 from .resampled import Bootstrap as Bootstrap
 from .resampling import bootstrap as bootstrap
-from .result import Curves as Curves
 from .result import Fit as Fit
+from .saving import read_fit as read_fit
 from .schemes import Pairs as Pairs
 from .schemes import Wild as Wild
 from .schemes import wild_bca as wild_bca
+from .scores import Validation as Validation
+from .shapes import shapes_near as shapes_near
 from .simulation import grid as grid
 from .simulation import simulate as simulate
+from .slices import SlicedLaw as SlicedLaw
+from .splits import Extrapolation as Extrapolation
 from .status import Status as Status
+from .surface import LogSpace as LogSpace
+from .surface_plots import plot_surface as plot_surface
+from .surface_plots import plot_valleys as plot_valleys
 from .table import LossTable as LossTable
+from .validation import validate as validate
 
 __version__: str

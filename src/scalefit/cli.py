@@ -1,4 +1,4 @@
-"""The command line: `scalefit fit`, `scalefit curves`, `scalefit datasets`.
+"""The command line: `scalefit fit`, `curves` and `datasets` here, `surface`, `optimal` and `validate` from their rooms.
 
 Exit codes: 0 ok, 1 bad input or file, 2 usage, 3 fitted but the status is not ok or every interval is refused, 130
 interrupted. What needs scikit-learn is imported inside the commands, so that `--help` answers at once.
@@ -6,36 +6,29 @@ interrupted. What needs scikit-learn is imported inside the commands, so that `-
 
 from __future__ import annotations
 
-import json
 import math
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from enum import StrEnum
 from io import TextIOWrapper
-from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import __version__, interval_options, options
 from .interval_options import Asked
+from .optimal_command import optimal_command
+from .outcomes import EXIT_CODES, asked_content, check_targets, dropped_rows, exit_code, finite, one_message, to_json
 from .screens import curves_screen, datasets_screen, fit_screen
-from .terminal import console, in_shell, print_error, working
+from .surface_commands import surface_command, validate_command
+from .terminal import console, working
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .curves import Curves
     from .parametric import LawRegressor
-    from .result import Curves
-    from .summary import Summary
     from .table import LossTable
-
-BAD_INPUT, NOT_OK, INTERRUPTED = 1, 3, 130
-EXIT_CODES = (
-    "Exit codes: 0 ok, 1 bad input or file, 2 usage, 3 fitted but the status is not ok or every interval is refused, "
-    "130 interrupted."
-)
 
 app = typer.Typer(
     add_completion=False,
@@ -51,6 +44,7 @@ class Against(StrEnum):
 
     power = "power"
     exponential = "exponential"
+    broken = "broken"
     none = "none"
 
 
@@ -83,7 +77,7 @@ def fit_command(
     law: Annotated[options.LawName, options.option("Model", "Formula.", "--law")] = options.LawName.chinchilla,
     inputs: Annotated[
         list[str] | None,
-        options.option("Model", "Column that the law takes; twice for chinchilla.", "--inputs", metavar="COLUMN"),
+        options.option("Model", "Column that the law takes, in its order. Repeatable.", "--inputs", metavar="COLUMN"),
     ] = None,
     objective: options.Objectives = None,
     space: options.Spaces = None,
@@ -109,8 +103,8 @@ def fit_command(
 ) -> None:
     """Fit a law to a table: status first, then the numbers, then the protocol."""
     asked = Asked(interval, predict, resamples, seed, scheme, by, level, method)
-    with _one_message():
-        _check_output(output, table)
+    with one_message():
+        check_targets(table, output)
         with working(f"fitting {law} to {table}"):
             from .fitting import fit
 
@@ -120,19 +114,22 @@ def fit_command(
             )
             chosen = options.choose_inputs(model.law, runs, table, inputs)
             points = asked.points(chosen)
+            start = monotonic()
             fitted = fit(model, runs, inputs=chosen, weights=weights)
+            seconds = monotonic() - start
             predictions = {name: fitted(**point) for name, point in points.items()}
+        asked.warn(fitted, seconds)
         found = asked.summary(fitted, list(points.values()), table)
-        more = _asked_content(points, predictions, found)
+        more = asked_content(points, predictions, found)
         if output is not None:
             from .summary import AnnotatedFit
 
-            AnnotatedFit(**vars(fitted), more=_finite(more)).save(output)
+            AnnotatedFit(fitted.model, fitted.table, fitted.inputs, fitted.weights, finite(more)).save(output)
         if as_json:
-            typer.echo(_json({**fitted.to_dict(), **more, **_dropped(runs)}))
+            typer.echo(to_json({**fitted.to_dict(), **more, **dropped_rows(runs)}))
         else:
             console().print(fit_screen(fitted, table, predictions=predictions, found=found))
-    raise typer.Exit(_code(fitted.ok, found))
+    raise typer.Exit(exit_code(fitted.ok, found is not None and found.refused))
 
 
 @app.command("curves", epilog=EXIT_CODES)
@@ -175,8 +172,8 @@ def curves_command(
     if not math.isfinite(rtol):
         raise options.usage("--rtol", f"must be finite, not {rtol}.")
     other = against or (Against.exponential if law is options.CurveLaw.power else Against.power)
-    with _one_message():
-        _check_output(output, table)
+    with one_message():
+        check_targets(table, output)
         with working(f"fitting {law} to slices of {table}"):
             from .fitting import fit_curves
 
@@ -190,8 +187,8 @@ def curves_command(
             rival = _rival(other, model, runs, fitted, {**slicing, "weights": weights})
             predictions = {name: [float(fit(**point)) for fit in fitted] for name, point in points.items()}
         found = asked.summary(fitted, list(points.values()), table)
-        content = _json(
-            {**_curves_content(fitted, rival, other), **_asked_content(points, predictions, found), **_dropped(runs)}
+        content = to_json(
+            {**_curves_content(fitted, rival, other), **asked_content(points, predictions, found), **dropped_rows(runs)}
         )
         if output is not None:
             from .writing import write_whole
@@ -201,41 +198,24 @@ def curves_command(
             typer.echo(content)
         else:
             console().print(curves_screen(fitted, table, rival, other, predictions=predictions, found=found))
-    raise typer.Exit(_code(fitted.ok, found))
+    raise typer.Exit(exit_code(fitted.ok, found is not None and found.refused))
+
+
+app.command("surface", epilog=EXIT_CODES)(surface_command)
+app.command("optimal", epilog=EXIT_CODES)(optimal_command)
+app.command("validate", epilog=EXIT_CODES)(validate_command)
 
 
 @app.command("datasets")
 def datasets_command(as_json: options.AsJson = False) -> None:
     """List the data sets that can stand for TABLE: units, conventions, sources, known defects."""
-    with _one_message():
+    with one_message():
         from .datasets import DATASETS
 
         if as_json:
-            typer.echo(_json([dataset.to_dict() for dataset in DATASETS.values()]))
+            typer.echo(to_json([dataset.to_dict() for dataset in DATASETS.values()]))
         else:
             console().print(datasets_screen(DATASETS.values()))
-
-
-@contextmanager
-def _one_message() -> Iterator[None]:
-    """Turn what a bad table or file raises into one message on stderr and exit code 1."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        print_error("interrupted.")
-        raise typer.Exit(INTERRUPTED) from error
-    except BrokenPipeError:  # the reader has gone, as in `scalefit datasets | head -1`
-        raise
-    except (ValueError, OSError, ImportError, TypeError) as error:
-        print_error(in_shell(str(error)))
-        raise typer.Exit(BAD_INPUT) from error
-
-
-def _check_output(output: Path | None, table: str) -> None:
-    if output is not None and not output.absolute().parent.is_dir():  # before the work, not after
-        raise OSError(f"{output} could not be written (no folder {output.absolute().parent}). Choose another path.")
-    if output is not None and output.exists() and Path(table).exists() and output.samefile(table):
-        raise options.usage("--output", "is the table itself, which would be lost. Choose another file.")
 
 
 def _rival(
@@ -257,39 +237,6 @@ def _rival(
 def _curves_content(fitted: Curves, rival: pd.DataFrame | None, law: Against) -> dict[str, Any]:
     against = None if rival is None else {"law": str(law), "slices": rival.to_dict("records")}
     return {**fitted.to_dict(), "against": against}
-
-
-def _asked_content(
-    points: dict[str, dict[str, float]], losses: Mapping[str, Any], found: Summary | None
-) -> dict[str, Any]:
-    """What --predict and --interval add to the result; of curves, each loss is a list, one number per slice."""
-    predictions = [{"at": at, "loss": losses[name]} for name, at in points.items()]
-    return {
-        **({"predictions": predictions} if points else {}),
-        **({} if found is None else {"intervals": found.to_dict()}),
-    }
-
-
-def _code(ok: bool, found: Summary | None) -> int:
-    """Exit code of a result: what was asked for is there, or it is not."""
-    return 0 if ok and not (found is not None and found.refused) else NOT_OK
-
-
-def _dropped(runs: LossTable) -> dict[str, list[str]]:
-    return {"dropped": list(runs.dropped.get("reason", []))}
-
-
-def _json(content: object) -> str:
-    """JSON as the standard has it: nan and infinities are null."""
-    return json.dumps(_finite(content), indent=1, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 if __name__ == "__main__":

@@ -207,7 +207,7 @@ def _annotate(left: Axes, right: Axes, fits: dict[str, Fit], seventh: pd.DataFra
     """Name the seventh run, and write beside it what each law misses by: the lines say which law is which."""
     size, loss = float(seventh["params"].iloc[0]), float(seventh["loss"].iloc[0])
     left.annotate("6.9B", (size, loss), xytext=(7, 5), textcoords="offset points", va="center", fontsize="small")
-    from .plotting import PALETTE
+    from .drawing import PALETTE
 
     legend = right.get_legend()
     assert legend is not None

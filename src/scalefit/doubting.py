@@ -49,7 +49,7 @@ def find_doubts(
         What the statistic looks at.
     """
     if not np.isfinite(estimate) or not parts:
-        return ((Doubt.NO_VALUE, ""),)
+        return ((Doubt.NO_VALUE, trace.missing),)
     draws = values[np.isfinite(values)]
     found = _about_fit(parts, scheme, trace) + _about_refits(values, parts, trace)
     spare, least = degrees_of_freedom(parts, scheme), 1 if scheme.by else 2
@@ -70,7 +70,7 @@ def find_doubts(
         found.append((Doubt.NO_CLUSTERS, ""))
     if trace.reach > DECADES:
         found.append((Doubt.FAR, f"{trace.reach:.1f} decades"))
-    found += _about_method(method, scheme)
+    found += _about_method(method, scheme, parts)
     order = list(Doubt)
     return tuple(sorted(found, key=lambda pair: order.index(pair[0])))
 
@@ -152,9 +152,11 @@ def _split_sizes(parts: Sequence[Part]) -> float:
     return float(np.mean(split[sizes]))
 
 
-def _about_method(method: Method, scheme: Scheme) -> Found:
+def _about_method(method: Method, scheme: Scheme, parts: Sequence[Part]) -> Found:
     """What docs/coverage.md says of a way to resample and to read off."""
     words = f"{scheme.kind}, {method}"
+    if not all(part.fit.has_law for part in parts):
+        return [(Doubt.NOT_MEASURED, f"{words}, of a surface without a formula")]
     if isinstance(scheme, Wild) and scheme.weights == "rademacher" and scheme.residuals != "leverage":
         if method == "bca" or (scheme.residuals == "plain" and method == "percentile"):
             return [(Doubt.COVERS_LESS, words)]

@@ -1,45 +1,42 @@
-"""The verbs: fit a law to a table, to every slice of one, and read a saved fit."""
+"""The verbs: fit a law or a surface to a table, or a law to every slice of one."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
-from dataclasses import replace
-from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
+from sklearn.utils import get_tags
 
-from .columns import CHECKED, INPUTS
-from .laws import LAWS, Law
-from .objective import objective_from_dict
+from .arrays import input_column, weight_column
+from .curves import Curves
+from .laws import Law
 from .parametric import LawRegressor
 from .reading import duplicates
-from .result import FORMAT, Curves, Fit
-from .status import Status
+from .result import Fit
+from .surface import LogSpace
 from .table import LossTable
 
-Model = type[Law] | LawRegressor
+SURFACE_INPUTS = ("params", "tokens")
+Model = Any  # a Law class, or a scikit-learn regressor
 
 
 def fit(
     model: Model, table: LossTable, *, inputs: str | Sequence[str] | None = None, weights: str | None = None
 ) -> Fit:
-    """Fit a law to a table.
+    """Fit a law, or a surface without a formula, to a table.
 
     Parameters
     ----------
-    model : Law class or LawRegressor
-        `sf.Chinchilla`, or `sf.LawRegressor(sf.PowerLaw, fixed={"E": 0})` for anything but the defaults.
+    model : Law class, LawRegressor, or any scikit-learn regressor
+        `sf.Chinchilla`, or `sf.LawRegressor(sf.PowerLaw, fixed={"E": 0})` for anything but the defaults. A regressor
+        that does not say by its tags that it takes positive inputs and targets is fitted as `LogSpace(regressor)`.
     table : LossTable
         One row per run.
     inputs : str or sequence of str, optional
-        Columns of the table that the law takes, any that hold positive numbers. By default those that the law names;
-        a law of one column takes the table's only input.
+        Columns of the table that the model takes, any that hold positive numbers. By default those that the law names;
+        a law of one column takes the table's only input, a surface params and tokens.
     weights : str, optional
         Column of frequencies.
 
@@ -53,7 +50,8 @@ def fit(
     TypeError
         If the model is a law with its numbers in, or the table no LossTable.
     ValueError
-        If a column is missing, a value unusable, or if there are fewer rows than free parameters.
+        If a column is missing, a value unusable, if there are fewer rows than free parameters, or if an input of a
+        surface does not vary.
 
     Examples
     --------
@@ -63,10 +61,12 @@ def fit(
     >>> print(f"{fit(without_offset, load('pythia').where('kept'), inputs='params').law.alpha:.4f}")
     0.0833
     """
-    regressor = _regressor(model, table)
-    names = _inputs(regressor.law, table, inputs)
-    X = np.stack([_positive(table, name) for name in names], axis=1)
-    sample_weight = None if weights is None else _frequencies(table, weights)
+    regressor = as_regressor(model, table)
+    names = _inputs(regressor, table, inputs)
+    X = np.stack([input_column(table, name) for name in names], axis=1)
+    if not isinstance(regressor, LawRegressor):
+        _check_varied(names, X)
+    sample_weight = None if weights is None else weight_column(table, weights)
     fitted = clone(regressor).fit(X, table.loss, sample_weight=sample_weight)
     return Fit(fitted, table, names, weights)
 
@@ -102,7 +102,9 @@ def fit_curves(
     >>> round(curves.mean("alpha"), 6)
     0.34
     """
-    regressor = _regressor(model, table)
+    regressor = as_regressor(model, table)
+    if not isinstance(regressor, LawRegressor):
+        raise TypeError(f"curves need a law of one column, such as PowerLaw, not {model!r}.")
     if regressor.law.n_inputs() != 1:
         raise ValueError(
             f"{regressor.law.__name__} takes {regressor.law.n_inputs()} columns; curves need a law of one."
@@ -120,84 +122,21 @@ def fit_curves(
     return Curves(along, at, values, tuple(fits), left_out)
 
 
-def read_fit(path: str | os.PathLike[str], *, law: type[Law] | None = None) -> Fit:
-    """Fit that `Fit.save` wrote: the same numbers, without fitting again.
-
-    Parameters
-    ----------
-    path : path
-    law : Law class, optional
-        Needed for a law of your own.
+def as_regressor(model: Model, table: LossTable) -> Any:
+    """Regressor that takes raw units, of what was given as a model.
 
     Raises
     ------
-    ValueError
-        If the file is not a saved fit, is of another version, or holds a law that is not known.
+    TypeError
+        If this is no model, a law with its numbers in, or the table no LossTable.
 
     Examples
     --------
-    >>> import tempfile
     >>> from scalefit.datasets import load
     >>> from scalefit.laws import PowerLaw
-    >>> fitted = fit(PowerLaw, load("pythia").where("kept"), inputs="params")
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     fitted.save(f"{folder}/pythia.json")
-    ...     read_fit(f"{folder}/pythia.json").parameters == fitted.parameters
-    True
+    >>> as_regressor(PowerLaw, load("pythia")).law.__name__
+    'PowerLaw'
     """
-    if law is not None and not (isinstance(law, type) and issubclass(law, Law)):
-        raise TypeError(f"law must be a Law class, not {law!r}.")
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        version = content["scalefit"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a saved fit; write one with fit.save(path).") from error
-    if version != FORMAT:
-        raise ValueError(f"{path} has format {version}, but this version reads {FORMAT}. Fit and save again.")
-    known = {cls.__name__: cls for cls in LAWS.values()} | ({law.__name__: law} if law else {})
-    try:
-        name = str(content["protocol"]["law"])
-        restored = _restore_fit(known[name], content) if name in known else None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}). Fit and save again.") from error
-    if restored is None:
-        raise ValueError(f"{path} holds the law {name!r}; pass it as read_fit(path, law={name}).")
-    return restored
-
-
-def _restore_fit(law: type[Law], content: dict[str, Any]) -> Fit:
-    protocol = content["protocol"]
-    frame = pd.DataFrame(content["columns"])
-    frame.attrs[CHECKED] = True  # it came out of a table: its names are settled
-    table = LossTable.from_frame(frame)
-    notes, digest = protocol["table"]["notes"], protocol["table"]["digest"]
-    if table.digest != digest:
-        notes = [*notes, f"read from a saved fit, which could not keep every cell of the table {digest}"]
-    table = replace(table, notes=tuple(notes))
-    for name in protocol["inputs"]:
-        _positive(table, name)
-    if protocol["weights"] is not None:
-        _frequencies(table, protocol["weights"])
-    return Fit(_restore_model(law, content), table, tuple(protocol["inputs"]), protocol["weights"])
-
-
-def _restore_model(law: type[Law], content: dict[str, Any]) -> LawRegressor:
-    protocol = content["protocol"]
-    objective = objective_from_dict(protocol["objective"])
-    rule = protocol["delta_rule"]
-    asked = objective_from_dict({**protocol["objective"], "delta": rule}) if isinstance(rule, str) else objective
-    model = LawRegressor(law, objective=asked, fixed=protocol["fixed"] or None, tied=protocol["tied"] or None)
-    model.law_ = law(**{name: float(value) for name, value in content["parameters"].items()})
-    model.objective_ = objective
-    model.objective_value_, model.search_ = content["objective_value"], protocol["search"]
-    model.findings_ = [(Status[name], about) for name, about in content["findings"]]
-    model.status_ = Status[content["status"]]
-    model.free_ = tuple(n for n in law.parameters() if n not in protocol["fixed"] and n not in protocol["tied"])
-    model.n_features_in_ = len(protocol["inputs"])
-    return model
-
-
-def _regressor(model: Any, table: Any) -> LawRegressor:
     if not isinstance(table, LossTable):
         kind = type(table).__name__
         raise TypeError(f"table must be a LossTable, not {kind}: LossTable.from_frame(df) or .read(path) makes one.")
@@ -206,14 +145,24 @@ def _regressor(model: Any, table: Any) -> LawRegressor:
     if isinstance(model, Law):
         name = type(model).__name__
         raise TypeError(f"{model} has its numbers already; to fit the law, pass the class: fit({name}, table).")
-    if not isinstance(model, LawRegressor):
-        raise TypeError(f"model must be a Law class or a LawRegressor, not {model!r}.")
-    return model
+    if isinstance(model, type) or not hasattr(model, "fit") or not is_regressor(model):
+        raise TypeError(f"model must be a Law class, or a regressor such as LawRegressor(PowerLaw), not {model!r}.")
+    takes_raw = get_tags(model).input_tags.positive_only and get_tags(model).target_tags.positive_only
+    return model if takes_raw else LogSpace(model)
 
 
-def _inputs(law: type[Law], table: LossTable, inputs: str | Sequence[str] | None) -> tuple[str, ...]:
-    """Columns for a law, checked for their number."""
+def _inputs(regressor: Any, table: LossTable, inputs: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Columns for a model, checked for their number."""
+    law = regressor.law if isinstance(regressor, LawRegressor) else None
+    own = getattr(regressor, "inputs", None)
+    if law is None and own is not None:
+        if inputs is not None and tuple(inputs) != own:
+            raise ValueError(f"{type(regressor).__name__} takes {', '.join(own)}, not inputs={inputs!r}.")
+        return tuple(own)
     if inputs is None:
+        if law is None:
+            both = all(name in table for name in SURFACE_INPUTS)
+            return SURFACE_INPUTS if both else table.inputs
         if law.inputs is None and len(table.inputs) != 1:
             raise ValueError(
                 f"{law.__name__} takes one column and the table has {', '.join(table.inputs)}: "
@@ -221,55 +170,24 @@ def _inputs(law: type[Law], table: LossTable, inputs: str | Sequence[str] | None
             )
         return law.inputs or table.inputs
     names = (inputs,) if isinstance(inputs, str) else tuple(inputs)
-    if len(names) != law.n_inputs():
+    if law is not None and len(names) != law.n_inputs():
         wanted = f"{law.n_inputs()} input column{'s' * (law.n_inputs() > 1)}"
         raise ValueError(f"{law.__name__} takes {wanted}, not {len(names)}: inputs={names!r}.")
+    if not names:
+        raise ValueError("inputs names no column; a surface needs at least one.")
     for name in duplicates(list(names)):
-        raise ValueError(f"inputs={names!r} names {name!r} twice; give each input of {law.__name__} its own column.")
+        model = law.__name__ if law is not None else "a surface"
+        raise ValueError(f"inputs={names!r} names {name!r} twice; give each input of {model} its own column.")
     return names
 
 
-def _numbers(table: LossTable, name: str) -> Any:
-    values = getattr(table, name) if name in INPUTS else table[name]
-    if not np.issubdtype(values.dtype, np.number):
-        numbers = [isinstance(value, Real) and not isinstance(value, bool | np.bool_) for value in values]
-        row = int(np.argmin(numbers))
-        value = values.tolist()[row]
-        shown = f"the text {value[:40]!r}" if isinstance(value, str) else repr(value)
+def _check_varied(names: Sequence[str], X: Any) -> None:
+    """Refuse an input of a surface that does not vary."""
+    constant = [name for name, column in zip(names, X.T, strict=True) if np.ptp(np.log(column)) <= 1e-9]
+    if constant:
+        rest = [name for name in names if name not in constant]
+        remedy = f"Pass inputs={rest[0]!r}" if len(rest) == 1 else f"Pass inputs={tuple(rest)!r}" if rest else ""
         raise ValueError(
-            f"column {name!r} must be of numbers, but row {row} (counting from 0) is {shown}. "
-            "Choose another column, or convert this one before it goes into a LossTable."
+            f"column {constant[0]!r} is {X[0, names.index(constant[0])]:g} in all {len(X)} rows, so a surface shows "
+            f"nothing along it. {f'{remedy}, or add' if remedy else 'Add'} runs at other values."
         )
-    values = values.astype(float)
-    if not np.all(np.isfinite(values)):
-        row = int(np.argmin(np.isfinite(values)))
-        raise ValueError(
-            f"column {name!r} must be finite, but row {row} (counting from 0) is {values[row]} "
-            f"({int(np.sum(~np.isfinite(values)))} such rows). Drop them with table.where('{name} > 0')."
-        )
-    return values
-
-
-def _frequencies(table: LossTable, name: str) -> Any:
-    values = _numbers(table, name)
-    if np.any(values < 0):
-        row = int(np.argmax(values < 0))
-        raise ValueError(
-            f"column {name!r} must not be negative to be a weight, but row {row} (counting from 0) is {values[row]:g} "
-            f"({int(np.sum(values < 0))} such rows). A weight is a frequency: 2 is the row twice, 0 leaves it out."
-        )
-    if not values.any():
-        raise ValueError(f"column {name!r} is zero in all {len(values)} rows, so nothing would be fitted.")
-    return values
-
-
-def _positive(table: LossTable, name: str) -> Any:
-    values = _numbers(table, name)
-    if np.any(values <= 0):
-        row = int(np.argmax(values <= 0))
-        count = int(np.sum(values <= 0))
-        raise ValueError(
-            f"column {name!r} must be positive to be an input, but row {row} (counting from 0) is {values[row]:g} "
-            f"({count} such rows). Drop them with table.where('{name} > 0')."
-        )
-    return values

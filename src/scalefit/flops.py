@@ -1,21 +1,24 @@
-"""Training FLOPs: the one place where the link between params, tokens and FLOPs is defined.
+"""FLOPs: the one place where the link between params, tokens and FLOPs is defined.
 
-Nothing here decides which parameters are counted: whether N holds the embeddings is the
-convention of the table that it comes from.
+A cost is a function of params and tokens that gives FLOPs and increases in both: `six_nd`, or what `transformer` and
+`with_inference` return. Whether N holds the embeddings is the convention of the table that it comes from; only
+`transformer` has to know, and asks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats: TypeAlias = float | NDArray[np.float64]
+Cost: TypeAlias = Callable[[ArrayLike, ArrayLike], Floats]
 
 
-def training_flops(params: ArrayLike, tokens: ArrayLike) -> Floats:
+def six_nd(params: ArrayLike, tokens: ArrayLike) -> Floats:
     """FLOPs that train a model of a given size on given tokens, C = 6 N D [1]_.
 
     Everything is float64, so counts whose product exceeds int64 do not overflow.
@@ -39,7 +42,7 @@ def training_flops(params: ArrayLike, tokens: ArrayLike) -> Floats:
 
     Examples
     --------
-    >>> training_flops(70_000_000_000, 1_400_000_000_000)
+    >>> six_nd(70_000_000_000, 1_400_000_000_000)
     5.88e+23
     """
     return _plain(6.0 * _floats(params) * _floats(tokens))
@@ -99,14 +102,188 @@ def params_for(flops: ArrayLike, tokens: ArrayLike) -> Floats:
     return _plain(_floats(flops) / (6.0 * _floats(tokens)))
 
 
+def nonembedding_params(depth: ArrayLike, width: ArrayLike) -> Floats:
+    """Parameters of the layers of a transformer, N = 12 n_layer d^2 [1]_, with a feed-forward width of 4 d.
+
+    Biases, norms and positions are left out: about 1 / d of it.
+
+    References
+    ----------
+    .. [1] Kaplan et al. 2020, arXiv:2001.08361, table 1.
+
+    Examples
+    --------
+    >>> nonembedding_params(96, 12288)
+    173946175488.0
+    """
+    return _plain(12.0 * _floats(depth) * _floats(width) ** 2)
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """Training FLOPs of a family of transformers that grow in depth and width alike; `transformer` makes one.
+
+    Examples
+    --------
+    >>> transformer(vocabulary=50257, context=2048)
+    Transformer(vocabulary=50257, context=2048, aspect=128.0, embeddings=True)
+    """
+
+    vocabulary: int
+    context: int
+    aspect: float
+    embeddings: bool
+
+    def __call__(self, params: ArrayLike, tokens: ArrayLike) -> Floats:
+        """FLOPs of params and tokens, floats or (m,) arrays."""
+        width = _floats(self.width(params))
+        depth = width / self.aspect
+        forward = 2.0 * nonembedding_params(depth, width) + 2.0 * depth * self.context * width
+        return _plain(3.0 * (forward + 2.0 * self.vocabulary * width) * _floats(tokens))
+
+    def width(self, params: ArrayLike) -> Floats:
+        """Width d of a model of so many parameters, in general no whole number.
+
+        Examples
+        --------
+        >>> family = transformer(vocabulary=50257, context=2048, aspect=128)
+        >>> round(family.width(12 * 32 * 4096**2 + 50257 * 4096), 6)
+        4096.0
+        """
+        cube = _floats(params) * self.aspect / 12.0
+        if not self.embeddings:
+            return _plain(np.cbrt(cube))
+        # the one real root of d^3 + 3 p d = cube, without cancellation
+        p = self.vocabulary * self.aspect / 36.0
+        return _plain(2.0 * np.sqrt(p) * np.sinh(np.arcsinh(cube / (2.0 * p**1.5)) / 3.0))
+
+
+def transformer(*, vocabulary: int, context: int, aspect: float = 128.0, embeddings: bool = True) -> Transformer:
+    """Cost of training a decoder-only transformer, counted multiplication by multiplication [1]_.
+
+    With n_layer layers of width d and feed-forward width 4 d, a vocabulary of V whose embedding is also the head, and
+    a context of n_ctx,
+
+        N = 12 n_layer d^2 + V d,    C = 3 (24 n_layer d^2 + 2 n_layer n_ctx d + 2 V d) D,
+
+    where n_layer = d / aspect need not be whole, so that C is smooth in N.
+
+    Parameters
+    ----------
+    vocabulary : int
+        V.
+    context : int, tokens
+        n_ctx.
+    aspect : float
+        Width per layer.
+    embeddings : bool
+        Whether params counts the embedding, V d.
+
+    Returns
+    -------
+    Transformer
+        A cost: call it with params and tokens. Increasing in both.
+
+    Raises
+    ------
+    ValueError
+        If a number is not positive and finite.
+
+    Notes
+    -----
+    Attention is counted at half the context on average, as a causal mask allows; reading the embedding, norms, softmax
+    and the optimiser are not counted. Other authors count the whole context, or the embedding as a product: the FLOPs
+    reported for Cerebras-GPT are 1.12 to 1.54 times these. The default aspect is not from the paper (value unknown);
+    it is that of GPT-3 from 6.7B parameters on [2]_, whose smaller models have 43 to 85.
+
+    References
+    ----------
+    .. [1] Kaplan et al. 2020, arXiv:2001.08361, table 1.
+    .. [2] Brown et al. 2020, arXiv:2005.14165, table 2.1.
+
+    Examples
+    --------
+    >>> cost = transformer(vocabulary=50257, context=2048)
+    >>> [round(cost(params, 2e10) / six_nd(params, 2e10), 3) for params in (1e8, 1e10)]
+    [1.115, 1.035]
+    """
+    for name, value in (("vocabulary", vocabulary), ("context", context), ("aspect", aspect)):
+        _check_positive(name, value)
+    return Transformer(vocabulary, context, float(aspect), embeddings)
+
+
+@dataclass(frozen=True)
+class WithInference:
+    """FLOPs of training a model and of serving it; `with_inference` makes one.
+
+    Examples
+    --------
+    >>> with_inference(1e12).tokens_served
+    1000000000000.0
+    """
+
+    tokens_served: float
+    cost: Cost
+
+    def __call__(self, params: ArrayLike, tokens: ArrayLike) -> Floats:
+        """FLOPs of params and tokens, floats or (m,) arrays."""
+        return _plain(_floats(self.cost(params, tokens)) + 2.0 * _floats(params) * self.tokens_served)
+
+    def __repr__(self) -> str:
+        training = getattr(self.cost, "__name__", None) or repr(self.cost)
+        return f"with_inference({self.tokens_served:g}, cost={training})"
+
+
+def with_inference(tokens_served: float, cost: Cost = six_nd) -> WithInference:
+    """Cost of training and of serving, cost(N, D) + 2 N D_inf [1]_: a model that is used much is best small.
+
+    Parameters
+    ----------
+    tokens_served : float, count
+        D_inf, tokens read and written over the life of the model; 0 is training alone.
+    cost : callable
+        Of training: FLOPs of params and tokens.
+
+    Returns
+    -------
+    WithInference
+        A cost, so that `compute_optimal` splits a budget for training and serving together.
+
+    Raises
+    ------
+    ValueError
+        If tokens_served is negative or not finite.
+
+    References
+    ----------
+    .. [1] Sardana et al. 2024, arXiv:2401.00448, section 2: two FLOPs per parameter and token of inference.
+
+    Examples
+    --------
+    >>> cost = with_inference(2e12)
+    >>> cost
+    with_inference(2e+12, cost=six_nd)
+    >>> cost(1e9, 1e12)
+    1e+22
+    """
+    if not (np.isfinite(tokens_served) and tokens_served >= 0):
+        raise ValueError(f"tokens_served is a number of tokens, at least 0 and finite, not {tokens_served!r}.")
+    return WithInference(float(tokens_served), cost)
+
+
 #: Rules by name. Each gives, for the quantity that is absent, its function and that function's arguments.
 RULES: dict[str, dict[str, tuple[Callable[[ArrayLike, ArrayLike], Floats], tuple[str, str]]]] = {
     "6ND": {
         "params": (params_for, ("flops", "tokens")),
         "tokens": (tokens_for, ("flops", "params")),
-        "flops": (training_flops, ("params", "tokens")),
+        "flops": (six_nd, ("params", "tokens")),
     },
 }
+
+
+def _check_positive(name: str, value: float) -> None:
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be positive and finite, not {value!r}.")
 
 
 def _floats(values: ArrayLike) -> NDArray[np.float64]:

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .options import option, pairs, usage
-from .terminal import working
+from .terminal import duration, print_note, working
 
 if TYPE_CHECKING:
-    from .result import Curves, Fit
+    from .curves import Curves
+    from .intervals import Method
+    from .resampled import Bootstrap
+    from .result import Fit
     from .schemes import Scheme
     from .summary import Summary
 
 PANEL = "Interval"
-MOST_RESAMPLES = 1_000_000
+MOST_RESAMPLES, RESAMPLES = 1_000_000, 1000  # those of `bootstrap`: the most, and the default
+LONG = 60.0  # seconds of a bootstrap that are worth a word
 
 
 class SchemeName(StrEnum):
@@ -94,11 +98,11 @@ class Asked:
         if given and not self.interval:
             raise usage(", ".join(given), "goes with intervals, and none is asked for. Add --interval.")
 
-    def points(self, inputs: Sequence[str]) -> dict[str, dict[str, float]]:
+    def points(self, inputs: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Where the loss is predicted, by the name that it is shown under."""
         from .parts import name_of
 
-        found: dict[str, dict[str, float]] = {}
+        found: dict[str, dict[str, Any]] = {}
         for text in self.predict or ():
             point = _point(text, inputs)
             if name_of(point) in found:
@@ -106,19 +110,50 @@ class Asked:
             found[name_of(point)] = point
         return found
 
-    def summary(self, fitted: Fit | Curves, points: Sequence[dict[str, float]], name: str) -> Summary | None:
+    def summary(self, fitted: Fit | Curves, points: Sequence[dict[str, Any]], name: str) -> Summary | None:
         """Bootstrap of a fit, or of curves, and its intervals, where these are asked for."""
+        boot = self.bootstrap(fitted, name)
+        if boot is None:
+            return None
+        from .summary import summarise
+
+        with working("reading intervals off the refits"):
+            return summarise(boot, points, level=self.share, method=self.how)
+
+    def bootstrap(self, fitted: Fit | Curves, name: str) -> Bootstrap | None:
+        """Bootstrap of a fit, or of curves, where intervals are asked for."""
         if not self.interval:
             return None
         from .resampling import bootstrap
-        from .summary import summarise
 
         chosen: dict[str, Any] = {"resamples": self.resamples, "seed": self.seed}
         chosen = {key: value for key, value in chosen.items() if value is not None}
         with working(f"resampling {name}") as progress:
-            boot = bootstrap(fitted, self._scheme(), progress=progress, **chosen)
-            level = 0.95 if self.level is None else self.level
-            return summarise(boot, points, level=level, method=None if self.method is None else self.method.value)
+            return bootstrap(fitted, self._scheme(), progress=progress, **chosen)
+
+    def warn(self, fitted: Fit, seconds: float) -> None:
+        """Say how long a bootstrap of fits that are made one by one will take, if long, from the time of one."""
+        from .laws import SeparableLaw
+
+        network = getattr(getattr(fitted.model, "regressor", None), "device", "") == "cpu"
+        alone = network or (fitted.has_law and not isinstance(fitted.law, SeparableLaw))
+        count = self.resamples or RESAMPLES
+        if self.interval and alone and seconds * count > LONG:
+            gpu = ", or use a GPU: --model network:device=cuda" if network else ""
+            print_note(
+                f"one fit took {duration(seconds)}. Intervals need {count} of them, and one without each run or "
+                f"cluster: about {duration(seconds * count)} in all. Ask for fewer --resamples{gpu}."
+            )
+
+    @property
+    def share(self) -> float:
+        """Coverage."""
+        return 0.95 if self.level is None else self.level
+
+    @property
+    def how(self) -> Method | None:
+        """Method; None is the scheme's own."""
+        return None if self.method is None else self.method.value
 
     def _scheme(self) -> Scheme | None:
         """Scheme by name; None lets `bootstrap` choose by the table."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Literal, get_args
 
@@ -136,6 +136,13 @@ class Interval:
 
     def __iter__(self) -> Iterator[float]:
         return iter((self.low, self.high))
+
+    def exponential(self) -> Interval:
+        """Interval of exp of the statistic; its standard error is the first-order one."""
+        estimate, low, high = (float(np.exp(value)) for value in (self.estimate, self.low, self.high))
+        return replace(
+            self, estimate=estimate, low=low, high=high, standard_error=float(estimate * self.standard_error)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

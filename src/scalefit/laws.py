@@ -1,172 +1,24 @@
-"""The laws: formulas whose fields are their parameters, and the published ones with their numbers in."""
+"""The laws that ship, and the published ones with their numbers in; what a law is stands in `formula`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from .objective import Huber, Objective
+from .formula import Floats
+from .formula import Law as Law
+from .formula import SeparableLaw as SeparableLaw
+from .formula import Term as Term
+from .formula import input_names as input_names
+from .objective import Huber
 
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Law:
-    """A formula for the loss whose fields are its parameters; with numbers in it, it is a function.
-
-    A new law is a frozen dataclass with a `value` and, for each parameter, the `bounds` between which the fit looks
-    for it (scipy's trust-region solver from many starts drawn between them). A sum of powers or exponentials needs
-    less: see `SeparableLaw`.
-
-    Attributes
-    ----------
-    inputs : tuple of str, or None
-        The columns that `value` takes, in order; None means one column, to be named in the fit.
-    objective : Objective
-        What a fit minimises unless told otherwise.
-    bounds : mapping of str to (float, float)
-        Finite range of each parameter; where the lower end is positive, starts are drawn evenly in the logarithm.
-
-    Examples
-    --------
-    A law of your own, as a function and as something to fit:
-
-    >>> @dataclass(frozen=True)
-    ... class Saturating(Law):
-    ...     "E + A / (1 + x / scale)"
-    ...     E: float
-    ...     A: float
-    ...     scale: float
-    ...     inputs = ("tokens",)
-    ...     bounds = {"E": (0, 10), "A": (0, 100), "scale": (1e3, 1e12)}
-    ...
-    ...     def value(self, tokens):
-    ...         return self.E + self.A / (1 + tokens / self.scale)
-    >>> law = Saturating(E=2.0, A=5.0, scale=1e9)
-    >>> law(1e9)
-    4.5
-    >>> law(tokens=[1e9, 4e9]).tolist()
-    [4.5, 3.0]
-    """
-
-    inputs: ClassVar[tuple[str, ...] | None] = None
-    objective: ClassVar[Objective] = Huber("mad_of_loss")
-    bounds: ClassVar[Mapping[str, tuple[float, float]]] = {}
-
-    @classmethod
-    def parameters(cls) -> tuple[str, ...]:
-        """Names of the parameters, in the order of the fields."""
-        return tuple(field.name for field in fields(cls))
-
-    @classmethod
-    def n_inputs(cls) -> int:
-        """Number of input columns."""
-        return 1 if cls.inputs is None else len(cls.inputs)
-
-    def value(self, *columns: Any) -> Any:
-        """Loss at the input columns (arrays of one shape); the formula that a subclass writes."""
-        raise TypeError(f"{type(self).__name__} has no formula: write its method `value(self, *columns)`.")
-
-    def __call__(self, *columns: ArrayLike, **named: ArrayLike) -> Any:
-        """Loss at given inputs, by order or by name: a float for numbers, an array for arrays.
-
-        Raises
-        ------
-        TypeError
-            If an input is missing, unknown or given twice.
-        """
-        arrays = [np.asarray(column, dtype=float) for column in self._in_order(columns, named)]
-        value = np.asarray(self.value(*np.broadcast_arrays(*arrays)), dtype=float)
-        return float(value) if value.ndim == 0 else value
-
-    def _in_order(self, columns: tuple[ArrayLike, ...], named: dict[str, ArrayLike]) -> list[ArrayLike]:
-        names = self.inputs
-        if names is None:  # one column of any name
-            given = [*columns, *named.values()]
-            if len(given) != 1:
-                raise TypeError(f"{type(self).__name__} takes one input, not {len(given)}.")
-            return given
-        if len(columns) + len(named) != len(names) or set(named) != set(names[len(columns) :]):
-            shown = [f"{len(columns)} by order"] * bool(columns) + sorted(named)
-            raise TypeError(
-                f"{type(self).__name__} takes {', '.join(names)}; it was given {', '.join(shown) or 'none'}."
-            )
-        return [*columns, *(named[name] for name in names[len(columns) :])]
-
-    def to_dict(self) -> dict[str, float]:
-        """Parameters by name."""
-        return {name: getattr(self, name) for name in self.parameters()}
-
-
-@dataclass(frozen=True)
-class Term:
-    """One term A exp(-alpha g(x)) of a separable law: a power of x for g = log, an exponential for g = identity.
-
-    Parameters
-    ----------
-    amplitude, exponent : str
-        Names of the two fields of the law.
-    column : int
-        Which of the law's inputs x is.
-    g : {"log", "identity"}
-
-    Examples
-    --------
-    >>> Term("A", "alpha", g="identity").scale([1.0, 2.0]).tolist()
-    [1.0, 2.0]
-    """
-
-    amplitude: str
-    exponent: str
-    column: int = 0
-    g: Literal["log", "identity"] = "log"
-
-    def scale(self, column: ArrayLike) -> Floats:
-        """g(x): the coordinate in which the term is exponential."""
-        x = np.asarray(column, dtype=float)
-        return np.log(x) if self.g == "log" else x
-
-
-@dataclass(frozen=True)
-class SeparableLaw(Law):
-    """E + sum_k A_k exp(-alpha_k g_k(x)): a subclass lists its terms; value and global batched fit follow.
-
-    There are one to three terms. The offset is the field E; each other field belongs to one term. Amplitudes and
-    exponents are positive: the loss falls in every column.
-
-    Examples
-    --------
-    Two powers of one column, ready to be fitted:
-
-    >>> @dataclass(frozen=True)
-    ... class TwoPowers(SeparableLaw):
-    ...     E: float
-    ...     A: float
-    ...     B: float
-    ...     alpha: float
-    ...     beta: float
-    ...     inputs = ("tokens",)
-    ...     terms = (Term("A", "alpha"), Term("B", "beta"))
-    >>> TwoPowers(E=1.0, A=2.0, B=3.0, alpha=1.0, beta=2.0)(2.0)
-    2.75
-    """
-
-    terms: ClassVar[tuple[Term, ...]] = ()
-
-    def value(self, *columns: Any) -> Any:
-        """E plus the terms, at arrays of one shape."""
-        total = np.full(np.shape(columns[0]), float(getattr(self, "E")))  # noqa: B009 - E is a subclass's field
-        for term in self.terms:
-            x = np.asarray(columns[term.column], dtype=float)
-            # exp of a sum of logs: neither A nor x^-alpha alone may overflow
-            amplitude, exponent = getattr(self, term.amplitude), getattr(self, term.exponent)
-            with np.errstate(divide="ignore"):
-                total = total + np.exp(np.log(amplitude) - exponent * term.scale(x))
-        return total
+EXPONENTS = (0.02, 2.0)  # of laws that no grid screens
+STEEPEST = 20.0  # exponent times the range of log x: beyond, a power is over within the data
+SHARPEST = 0.005  # width of a break in ranges of log x: between two of 200 runs
+LARGEST = 600.0  # logarithm of a bound that a float holds with room to spare
 
 
 @dataclass(frozen=True)
@@ -258,9 +110,193 @@ class Chinchilla(SeparableLaw):
     terms: ClassVar = (Term("A", "alpha", column=0), Term("B", "beta", column=1))
 
 
-def input_names(law: type[Law], n_columns: int) -> tuple[str, ...]:
-    """Names of the columns that a law takes; "x" where it leaves the choice."""
-    return law.inputs or ("x",) * n_columns
+@dataclass(frozen=True)
+class Kaplan(Law):
+    """[(N_c / params)^(alpha_N / alpha_D) + D_c / tokens]^alpha_D, without offset (Eq. 1.5 of [1]_).
+
+    Eq. 4 of arXiv:2601.10684. Its authors count params without embeddings and stop runs where the test loss is lowest.
+
+    Parameters
+    ----------
+    N_c, D_c : float
+        Parameters and tokens at which the loss of unlimited data, or of an unlimited model, would be 1.
+    alpha_N, alpha_D : float
+        Exponents of params for unlimited data, and of tokens for unlimited models.
+
+    References
+    ----------
+    .. [1] Kaplan et al. 2020, arXiv:2001.08361.
+
+    Examples
+    --------
+    >>> round(KAPLAN_2020(params=1e9, tokens=22e9), 4)
+    2.3693
+    """
+
+    N_c: float
+    D_c: float
+    alpha_N: float
+    alpha_D: float
+    inputs: ClassVar = ("params", "tokens")
+    objective: ClassVar = Huber(1e-3, space="log")
+
+    @classmethod
+    def bounds_for(cls, X: Floats, y: Floats) -> Mapping[str, tuple[float, float]]:
+        """Exponents between 0.02 and 2, and N_c and D_c where either term alone could make a loss (our choice)."""
+        low, high = EXPONENTS
+        reach = np.exp(np.clip(np.log([min(y.min(), 1.0) / 10, max(y.max(), 1.0) * 10]) / low, -LARGEST, LARGEST))
+        (N, D), (N_most, D_most) = X.min(axis=0) * reach[0], X.max(axis=0) * reach[1]
+        return {"N_c": (N, N_most), "D_c": (D, D_most), "alpha_N": (low, high), "alpha_D": (low, high)}
+
+    def value(self, *columns: Any) -> Any:
+        """Loss at arrays of params and tokens, through logarithms: the powers of large N_c overflow."""
+        log_N, log_D = (np.log(critical) - np.log(x) for critical, x in zip((self.N_c, self.D_c), columns, strict=True))
+        return np.exp(self.alpha_D * np.logaddexp(self.alpha_N / self.alpha_D * log_N, log_D))
+
+
+@dataclass(frozen=True)
+class DataConstrained(Law):
+    """E + A N'^-alpha + B D'^-beta: repeated tokens, and params that the distinct ones cannot feed, count less [1]_.
+
+    D' = U_D (1 + R_D (1 - exp(-r / R_D))) for tokens = (1 + r) U_D, of which U_D are distinct; N' the same with R_N
+    for params = (1 + r) U_N. U_N is params, or the size for which U_D tokens are the compute-optimal number by
+    C = 6 N D if that is smaller: U_N^alpha = (alpha A / beta B) U_D^beta. In one epoch, and up to that size, it is
+    Chinchilla's law.
+
+    Its authors keep E, A, B, alpha and beta from a fit to runs of one epoch, and fit R_N and R_D alone to all runs.
+
+    Parameters
+    ----------
+    E, A, B, alpha, beta : float
+        As in `Chinchilla`.
+    R_N, R_D : float
+        R_N* and R_D* of the paper: repetitions after which further ones add little.
+
+    References
+    ----------
+    .. [1] Muennighoff et al. 2023, arXiv:2305.16264, appendix A.
+
+    Examples
+    --------
+    >>> round(MUENNIGHOFF_2023(params=6.34e9, tokens=242e9, unique_tokens=25e9), 6)
+    2.225644
+
+    The base law from runs of one epoch, then what a repetition is worth:
+
+    >>> import scalefit as sf
+    >>> design = sf.grid(params=[1e7, 1e8, 4e8, 1e10], unique_tokens=[1e10, 1e11, 1e12], epochs=[1, 4, 16])
+    >>> design["tokens"] = design.epochs * design.unique_tokens
+    >>> runs = sf.simulate(MUENNIGHOFF_2023, design)
+    >>> once = sf.fit(Chinchilla, runs.where("epochs == 1", "params < 5e8"))
+    >>> more = sf.fit(sf.LawRegressor(DataConstrained, fixed=once.law.to_dict()), runs)
+    >>> round(more.law.R_D, 2), round(more.law.R_N, 2)
+    (15.39, 5.31)
+    """
+
+    E: float
+    A: float
+    B: float
+    alpha: float
+    beta: float
+    R_N: float
+    R_D: float
+    inputs: ClassVar = ("params", "tokens", "unique_tokens")
+    objective: ClassVar = Huber(1e-3, space="log")
+
+    @classmethod
+    def bounds_for(cls, X: Floats, y: Floats) -> Mapping[str, tuple[float, float]]:
+        """R_N and R_D between 0.01 and 10,000, exponents between 0.02 and 2, terms up to 1000 losses (our choice)."""
+        A, B = (_amplitude_range(X[:, column], y, *EXPONENTS) for column in (0, 1))
+        bounds = {"E": _offset_range(y), "A": A, "B": B, "alpha": EXPONENTS, "beta": EXPONENTS}
+        return bounds | {"R_N": (0.01, 1e4), "R_D": (0.01, 1e4)}
+
+    def value(self, *columns: Any) -> Any:
+        """Loss at arrays of params, tokens and distinct tokens; more distinct tokens than tokens are not used."""
+        params, tokens, unique = columns
+        unique = np.minimum(unique, tokens)
+        log_A, log_B = np.log(self.A), np.log(self.B)
+        fed = np.exp((np.log(self.alpha / self.beta) + log_A - log_B + self.beta * np.log(unique)) / self.alpha)
+        N = _worth(params, np.minimum(params, fed), self.R_N)
+        D = _worth(tokens, unique, self.R_D)
+        return self.E + np.exp(log_A - self.alpha * np.log(N)) + np.exp(log_B - self.beta * np.log(D))
+
+
+@dataclass(frozen=True)
+class BrokenPowerLaw(Law):
+    """E + A x^-c0 (1 + (x / d)^(1 / f))^(-c1 f), a power law whose slope changes once (n = 1 in Eq. 1 of [1]_).
+
+    Parameters
+    ----------
+    E : float, nats per token
+        Limit of the loss for large x, if c0 + c1 is positive.
+    A : float
+        Loss above E that the first power has at x = 1, in raw counts of x.
+    c0 : float
+        Exponent before the break.
+    c1 : float
+        What the break adds to it: negative where the loss falls slower thereafter.
+    d : float
+        Where the break is, in raw counts of x.
+    f : float
+        Width of the break in log(x): 0 is a kink.
+
+    References
+    ----------
+    .. [1] Caballero et al. 2023, arXiv:2210.14891.
+
+    Examples
+    --------
+    >>> law = BrokenPowerLaw(E=0.0, A=1.0, c0=0.5, c1=0.5, d=1e6, f=0.01)
+    >>> law([1e4, 1e8]).round(12).tolist()
+    [0.01, 1e-05]
+    """
+
+    E: float
+    A: float
+    c0: float
+    c1: float
+    d: float
+    f: float
+
+    @classmethod
+    def bounds_for(cls, X: Floats, y: Floats) -> Mapping[str, tuple[float, float]]:
+        """The break within the inputs, exponents by their range; before the break the loss falls (our choice)."""
+        x = X[:, 0]
+        span = np.log(x.max() / x.min())
+        steepest = STEEPEST / span
+        return {
+            "E": _offset_range(y),
+            "A": _amplitude_range(x, y, 0.0, steepest),
+            "c0": (0.0, steepest),
+            "c1": (-steepest, steepest),
+            "d": (x.min(), x.max()),
+            "f": (SHARPEST * span, span),
+        }
+
+    def value(self, *columns: Any) -> Any:
+        """Loss at an array, through logarithms: the powers overflow at a sharp break."""
+        log_x = np.log(columns[0])
+        bend = self.f * np.logaddexp(0.0, (log_x - np.log(self.d)) / self.f)
+        with np.errstate(divide="ignore"):
+            return self.E + np.exp(np.log(self.A) - self.c0 * log_x - self.c1 * bend)
+
+
+def _worth(count: Any, unique: Any, decay: float) -> Any:
+    """What a count is worth of which so many are distinct: each repetition less than the one before."""
+    return unique * (1 - decay * np.expm1(-(count / unique - 1) / decay))
+
+
+def _offset_range(y: Floats) -> tuple[float, float]:
+    """Range of E: up to the middle of the losses, so that one low run does not bound it."""
+    return 0.0, float(y.min() + y.max()) / 2
+
+
+def _amplitude_range(x: Floats, y: Floats, low: float, high: float) -> tuple[float, float]:
+    """Range of an amplitude at x = 1 whose power of exponent low to high is 1e-6 to 1000 losses at the smallest x."""
+    powers = np.log(x.min()) * np.array([low, high])
+    ends = np.log(y.max()) + np.log([1e-6, 1e3]) + [powers.min(), powers.max()]
+    least, most = np.exp(np.clip(ends, -LARGEST, LARGEST))
+    return float(least), float(most)
 
 
 #: Hoffmann et al. 2022, arXiv:2203.15556, as printed (two digits of the exponents).
@@ -279,5 +315,26 @@ HOFFMANN_2022_UNROUNDED = Chinchilla(
 #: Besiroglu et al. 2024, arXiv:2404.10102, as printed. It is 0.45 % above the optimum of its own stated objective.
 BESIROGLU_2024 = Chinchilla(E=1.8172, A=482.01, B=2085.43, alpha=0.3478, beta=0.3658)
 
+#: Kaplan et al. 2020, arXiv:2001.08361, Table 2. The fits of one column in the same paper have other numbers.
+KAPLAN_2020 = Kaplan(N_c=6.4e13, D_c=1.8e13, alpha_N=0.076, alpha_D=0.103)
+
+#: Muennighoff et al. 2023, arXiv:2305.16264, appendix A, with the logarithms of E, A and B from its authors' code.
+MUENNIGHOFF_2023 = DataConstrained(
+    E=float(np.exp(0.6254804)),
+    A=float(np.exp(6.255414)),
+    B=float(np.exp(7.3049974)),
+    alpha=0.3526596,
+    beta=0.3526596,
+    R_N=5.309743,
+    R_D=15.387756,
+)
+
 #: The laws that ship, by the name that the command line takes.
-LAWS: Mapping[str, type[Law]] = {"power": PowerLaw, "exponential": Exponential, "chinchilla": Chinchilla}
+LAWS: Mapping[str, type[Law]] = {
+    "power": PowerLaw,
+    "exponential": Exponential,
+    "broken": BrokenPowerLaw,
+    "chinchilla": Chinchilla,
+    "kaplan": Kaplan,
+    "data-constrained": DataConstrained,
+}

@@ -25,8 +25,11 @@ class LawName(StrEnum):
     """Laws that ship."""
 
     chinchilla = "chinchilla"
+    kaplan = "kaplan"
+    data_constrained = "data-constrained"
     power = "power"
     exponential = "exponential"
+    broken = "broken"
 
 
 class CurveLaw(StrEnum):
@@ -34,6 +37,7 @@ class CurveLaw(StrEnum):
 
     power = "power"
     exponential = "exponential"
+    broken = "broken"
 
 
 class Kind(StrEnum):

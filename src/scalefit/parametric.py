@@ -20,6 +20,7 @@ from .laws import Law, SeparableLaw, input_names
 from .objective import MAD_TO_SIGMA, Absolute, Huber, Objective, Squared, residuals, resolve, weighted_median
 from .refitting import LawRefits, as_tables
 from .replicates import Progress, Refits, loop
+from .rows import check_positive, frequencies
 from .solver import EXPONENT_RANGE, Optima, make_problem, solve
 from .status import Status
 
@@ -42,7 +43,7 @@ class LawRegressor(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     law : Law class
-        `PowerLaw`, `Exponential`, `Chinchilla`, or one of your own.
+        One that ships, such as `PowerLaw` or `Chinchilla` (`scalefit.laws.LAWS` has all), or one of your own.
     objective : Huber, Squared or Absolute, optional
         What to minimise; the law's own default if None.
     fixed : mapping of str to float, optional
@@ -127,8 +128,8 @@ class LawRegressor(RegressorMixin, BaseEstimator):
         return self._fit_checked(np.asarray(rows_in), np.asarray(losses, dtype=float), sample_weight)
 
     def _fit_checked(self, X: Floats, y: Floats, sample_weight: ArrayLike | None) -> Self:
-        weights = _weights(sample_weight, len(y))
-        _check_positive(X, y, self.law)
+        weights = frequencies(sample_weight, len(y))
+        _check_columns(X, y, self.law)
         rows = weights > 0
         X, y, weights = X[rows], y[rows], weights[rows]
         names, constraints = self._constraints()
@@ -257,22 +258,6 @@ class LawRegressor(RegressorMixin, BaseEstimator):
         return np.stack(derivatives, axis=1)
 
 
-def _weights(sample_weight: ArrayLike | None, n: int) -> Floats:
-    """Frequencies of n rows, one each unless given."""
-    weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=float)
-    if weights.ndim == 0:
-        weights = np.full(n, float(weights))
-    if weights.shape != (n,):
-        raise ValueError(f"sample_weight must be one number per row, {n} of them, but its shape is {weights.shape}.")
-    bad = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(f"sample_weight must be finite and not negative, but row {row} has {weights[row]}.")
-    if not weights.any():
-        raise ValueError("sample_weight is zero in every row, so there is nothing to fit.")
-    return weights
-
-
 def _spread(errors: Floats, weights: Floats) -> float:
     """Standard deviation that the absolute errors of a least-absolute-deviation fit speak of."""
     spread = MAD_TO_SIGMA * weighted_median(errors, weights)
@@ -304,17 +289,10 @@ def _fixed_value(name: str, value: float, kind: str) -> float:
     return float(np.log(value)) if kind == "amplitude" else float(value)
 
 
-def _check_positive(X: Floats, y: Floats, law: type[Law]) -> None:
-    names = (*input_names(law, X.shape[1]), "loss")
+def _check_columns(X: Floats, y: Floats, law: type[Law]) -> None:
     if X.shape[1] != law.n_inputs():
         raise ValueError(f"{law.__name__} takes {law.n_inputs()} input columns, but X has {X.shape[1]} features.")
-    for name, column in zip(names, (*X.T, y), strict=True):
-        if np.any(column <= 0):
-            row = int(np.argmax(column <= 0))
-            raise ValueError(
-                f"{name} must be positive, but row {row} (counting from 0) is {column[row]} "
-                f"({int(np.sum(column <= 0))} such rows). Drop the rows, or undo what was subtracted from them."
-            )
+    check_positive([*input_names(law, X.shape[1]), "loss"], [*X.T, y])
 
 
 def _check_enough(X: Floats, constraints: Constraints, law: type[Law], *, total: int) -> None:
@@ -344,7 +322,5 @@ def _solve_separable(
 ) -> Optima:
     G = np.stack([term.scale(X[:, term.column]) for term in law.terms])
     assert not isinstance(objective.delta, str)
-    problem = make_problem(
-        G, y[:, None], weights[:, None], log=objective.space == "log", delta=objective.delta, T=free.T, c=free.c
-    )
-    return solve(problem)
+    log, delta, upward = objective.space == "log", objective.delta, objective.upward
+    return solve(make_problem(G, y[:, None], weights[:, None], log=log, delta=delta, T=free.T, c=free.c, upward=upward))

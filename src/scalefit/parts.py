@@ -17,7 +17,7 @@ from .schemes import Labels, Scheme
 from .table import LossTable
 
 Floats = NDArray[np.float64]
-Statistic = str | Mapping[str, float] | Callable[[Any], float]
+Statistic = str | Mapping[str, Any] | Callable[[Any], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,10 @@ class Part:
         return self._refit(self.jackknife[place], self.fit.table.loss[rows], f"without unit {unit}", rows)
 
     def _refit(self, model: Any, loss: Floats, note: str, rows: Labels | None) -> Fit:
-        return Refit(model, partial(self.fit.table.resampled, loss, note, rows), self.fit.inputs, self.fit.weights)
+        made = Refit(model, partial(self.fit.table.resampled, loss, note, rows), self.fit.inputs, self.fit.weights)
+        if not self.fit.has_law:
+            vars(made)["hull"] = self.fit.hull  # a resample is asked where the fit is
+        return made
 
 
 class Refit(Fit):
@@ -93,9 +96,10 @@ class Refit(Fit):
 
 @dataclass
 class Trace:
-    """What a statistic looks at: how many decades beyond the runs, whether at the law, and at which fits."""
+    """What a statistic looks at: how many decades beyond the runs, why it has no value, at the law, at which fits."""
 
     reach: float = 0.0
+    missing: str = ""
     reads_law: bool = False
     touched: set[int] = field(default_factory=set)
 
@@ -114,7 +118,7 @@ class Traced(Fit):
         self.trace.touched.add(self.number)
         return super().law
 
-    def __call__(self, *columns: ArrayLike, **named: ArrayLike) -> Any:
+    def __call__(self, *columns: ArrayLike, extrapolate: bool = False, **named: ArrayLike) -> Any:
         """Predicted loss, as of any fit."""
         self.trace.touched.add(self.number)
         arrays = dict(zip(self.inputs, columns, strict=False)) | named
@@ -123,18 +127,31 @@ class Traced(Fit):
             if x.size and np.all(x > 0):
                 beyond = float(np.max(np.log10(np.maximum(x / runs.max(), runs.min() / x))))
                 self.trace.reach = max(self.trace.reach, beyond)
-        return super().__call__(*columns, **named)
+        answer = super().__call__(*columns, extrapolate=extrapolate, **named)
+        if np.any(np.isnan(answer)):
+            self.trace.missing = "asked for losses outside the convex hull of the runs"
+        return answer
 
 
 def degrees_of_freedom(parts: Sequence[Part], scheme: Scheme) -> int:
-    """Units minus free parameters: over all fits where rows are redrawn, of the poorest where clusters are."""
-    spare = [len(part.units) - free_parameters(part.fit) for part in parts]
+    """Units minus free parameters: over all fits where rows are redrawn, of the poorest where clusters are.
+
+    The parameters of a surface are local, so there its rows, not its clusters, have to outnumber them (our choice).
+    """
+    spare = [
+        len(part.units) - free_parameters(part.fit)
+        if part.fit.has_law
+        else min(len(part.units) - 1, len(part.labels) - free_parameters(part.fit))
+        for part in parts
+    ]
     return min(spare) if scheme.by else sum(spare)
 
 
 def free_parameters(fit: Fit) -> int:
-    """Parameters that a fit moved; 0 for a model without a formula."""
-    return len(getattr(fit.model, "free_", ()))
+    """Parameters that a fit moved; of a surface its effective number, rounded up, 0 where it is not known."""
+    if fit.has_law:
+        return len(fit.model.free_)
+    return int(np.ceil(getattr(fit.model, "degrees_of_freedom_", 0.0)))
 
 
 def as_point(fit: Fit, at: Mapping[str, float]) -> Floats:

@@ -11,23 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .result import Curves, Fit
+from .curves import Curves
+from .drawing import GREY, INK, LABELS, PALETTE, count_words, log_axis, named, new_axes, plain
+from .result import Fit
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-#: Okabe and Ito's colours, told apart by colour-blind readers; black is kept for the data.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-INK, GREY = "#1a1a1a", "#8c8c8c"
-
-_LABELS = {
-    "params": "parameters $N$",
-    "tokens": "training tokens $D$",
-    "flops": "training compute $C$ (FLOPs)",
-}
-_LOSS = "loss $L$ (nats per token)"
-_MOST_LABELS = 8  # slices named in a legend
 
 
 def plot_fit(
@@ -71,15 +61,15 @@ def plot_fit(
     """
     fits, column = _one_column(fits)
     names = _names(fits, labels)
-    ax = _axes(ax)
+    ax = new_axes(ax)
     table = fits[0].table
     drawn = table[column] if held_out is None else np.concatenate([table[column], held_out[column]])
     low, high = float(np.min(drawn)), float(np.max(drawn))
     for fit, name, colour in zip(fits, names, _colours(len(fits)), strict=True):
         _draw_law(ax, fit, name, colour, (low / 1.5, float(np.max(fit.table[column])), high * reach))
     _draw_points(ax, table[column], table.loss, held_out, column)
-    _tidy(ax, column, _LOSS)
     ax.set_xlim(low / 1.5, high * reach)
+    _tidy(ax, column, LABELS["loss"])
     ax.legend(frameon=False)
     return ax
 
@@ -117,9 +107,9 @@ def plot_residuals(
     """
     several = (fits,) if isinstance(fits, Fit) else tuple(fits)
     if several and all(len(fit.inputs) > 1 for fit in several):
-        return _residuals_over_prediction(several, _axes(ax), _names(several, labels), held_out)
+        return _residuals_over_prediction(several, new_axes(ax), _names(several, labels), held_out)
     fits, column = _one_column(fits)
-    ax = _axes(ax)
+    ax = new_axes(ax)
     ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
     for fit, name, colour in zip(fits, _names(fits, labels), _colours(len(fits)), strict=True):
         x, order = fit.table[column], np.argsort(fit.table[column], kind="stable")
@@ -175,40 +165,20 @@ def plot_curves(curves: Curves, *, ax: Axes | None = None) -> Axes:
     """
     from matplotlib import colormaps
 
-    ax = _axes(ax)
+    ax = new_axes(ax)
     S = len(curves)
-    named = set(np.linspace(0, S - 1, min(S, _MOST_LABELS)).round().astype(int).tolist())
     for row, (value, fit) in enumerate(zip(curves.values, curves, strict=True)):
         colour = colormaps["viridis"](0.85 * row / max(S - 1, 1))
         x = fit.table[curves.along]
         label = count_words(float(value)) + ("" if fit.ok else " (not ok)")
         reach = (float(x.min()) / 1.2, float(x.max()), float(x.max()) * 1.2)
-        _draw_law(ax, fit, label if row in named else "", colour, reach, floor=False)
+        _draw_law(ax, fit, label if row in named(S) else "", colour, reach, floor=False)
         ax.plot(x, fit.table.loss, "o", color=colour, markersize=3.5)
-    _tidy(ax, curves.along, _LOSS)
+    _tidy(ax, curves.along, LABELS["loss"])
     ax.legend(
-        title=_LABELS.get(curves.at, _plain(curves.at)), frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5)
+        title=LABELS.get(curves.at, plain(curves.at)), frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5)
     )
     return ax
-
-
-def count_words(value: float) -> str:
-    """Count in words of a paper: 70M, 1.4B, 2T; scientific beyond.
-
-    Examples
-    --------
-    >>> [count_words(value) for value in (500.0, 7.04e7, 1.4e9, 2e12, 1e21)]
-    ['500', '70.4M', '1.4B', '2T', '$10^{21}$']
-    """
-    value = float(f"{value:.3g}")
-    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if unit <= value < 1e3 * unit:
-            return f"{value / unit:.3g}{letter}"
-    if value < 1e3:
-        return f"{value:.3g}"
-    exponent = int(np.floor(np.log10(value) + 1e-9))
-    factor = value / 10.0**exponent
-    return f"$10^{{{exponent}}}$" if abs(factor - 1) < 1e-6 else f"${factor:.3g}\\times10^{{{exponent}}}$"
 
 
 def _one_column(fits: Fit | Sequence[Fit]) -> tuple[tuple[Fit, ...], str]:
@@ -231,20 +201,9 @@ def _names(fits: Sequence[Fit], labels: Sequence[str] | None) -> list[str]:
 
 
 def _formula(fit: Fit) -> str:
-    exponents = [term.exponent for term in getattr(fit.law, "terms", ())]
-    return ", ".join([_plain(fit.formula), *(f"{name} = {fit.parameters[name]:.3g}" for name in exponents)])
-
-
-def _axes(ax: Axes | None) -> Axes:
-    """Axes of a new figure, one column of a paper wide, that pyplot knows nothing of."""
-    if ax is not None:
-        return ax
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.5, 3.2), layout="constrained", dpi=150)
-    FigureCanvasAgg(figure)
-    return figure.add_subplot()
+    terms = getattr(fit.law, "terms", ()) if fit.has_law else ()
+    exponents = [term.exponent for term in terms]
+    return ", ".join([plain(fit.formula), *(f"{name} = {fit.parameters[name]:.3g}" for name in exponents)])
 
 
 def _draw_law(
@@ -279,17 +238,6 @@ def _colours(n: int) -> list[str]:
 
 def _tidy(ax: Axes, column: str, y_label: str) -> None:
     """Log axis in counts, labels with units, no frame where nothing is read off."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
-
-    ax.set_xscale("log")
-    if column in ("params", "tokens"):
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: count_words(value)))
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel(_LABELS.get(column, _plain(column)))
+    log_axis(ax, "x", column)
     ax.set_ylabel(y_label)
     ax.spines[["top", "right"]].set_visible(False)
-
-
-def _plain(text: str) -> str:
-    """Text in which a dollar is a dollar and starts no formula."""
-    return text.replace("$", r"\$")

@@ -103,7 +103,7 @@ class LawRefits(Refits):
         rows = W.max(axis=0) > 0
         problem = make_problem(
             np.stack([term.scale(self.X[rows, term.column]) for term in law.terms]), Y[:, rows].T, W[:, rows].T,
-            log=objective.space == "log", delta=objective.delta, T=free.T, c=free.c,
+            log=objective.space == "log", delta=objective.delta, upward=objective.upward, T=free.T, c=free.c,
         )  # fmt: skip
         problem = problem if problem.size == len(which) else problem.take(np.zeros(len(which), dtype=int))
         base = model.law_.to_dict()
@@ -141,12 +141,12 @@ class LawRefits(Refits):
         return flags
 
     def predict(self, X: Floats) -> Floats:
-        """(B, m) predicted losses at inputs X, (m, k), in raw units; nan where a refit failed."""
-        value = np.repeat(self.parameters["E"][:, None], len(X), axis=1)
+        """(B, m) predicted losses at inputs X, (m, k), or (B, m, k) for each refit; nan where a refit failed."""
+        value = np.repeat(self.parameters["E"][:, None], X.shape[-2], axis=1)
         with np.errstate(divide="ignore", over="ignore"):
             for term in self.law.terms:
                 amplitude, exponent = self.parameters[term.amplitude], self.parameters[term.exponent]
-                g = term.scale(np.asarray(X, dtype=float)[:, term.column])
+                g = term.scale(X[..., term.column])
                 value += np.exp(np.log(amplitude)[:, None] - exponent[:, None] * g)
         return value
 

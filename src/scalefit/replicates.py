@@ -55,10 +55,10 @@ class Refits(Sequence[Any], ABC):
         """Fitted model of a refit that did not fail."""
 
     def predict(self, X: Floats) -> Floats:
-        """(B, m) predicted losses at inputs X, (m, k), in raw units; nan where a refit failed."""
-        values = np.full((len(self), len(X)), np.nan)
+        """(B, m) predicted losses at inputs X, (m, k), or (B, m, k) for each refit; nan where a refit failed."""
+        values = np.full((len(self), X.shape[-2]), np.nan)
         for index in np.flatnonzero(~self.failed):
-            values[index] = self.model(int(index)).predict(X)
+            values[index] = self.model(int(index)).predict(X if X.ndim == 2 else X[index])
         return values
 
 
@@ -94,8 +94,8 @@ def refits(
     model : scikit-learn regressor
         Fitted. Its own method `refits(X, Y, sample_weight, progress)` is used where it has one, a loop over
         `clone(model).fit` elsewhere.
-    X : (n, k) array
-        Inputs in raw units.
+    X : (n, k) array, or (B, n, k) array
+        Inputs that all refits share, or of each.
     Y : (B, n) or (1, n) array, nats per token
         Losses of each refit, or of all.
     sample_weight : (B, n) array, optional
@@ -129,13 +129,14 @@ def loop(
     >>> len(loop(LinearRegression().fit(X, y), X, np.stack([y, 2 * y])))
     2
     """
-    B = max(len(Y), 0 if sample_weight is None else len(sample_weight))
-    settings = {"objective": model.objective_} if hasattr(model, "objective_") else {}
+    B = max(len(Y), 1 if sample_weight is None else len(sample_weight), len(X) if X.ndim == 3 else 1)
+    settings = {"objective": model.objective_} if "objective" in model.get_params(deep=False) else {}
     models: list[Any] = []
     for b in range(B):
         weights = {} if sample_weight is None else {"sample_weight": sample_weight[b % len(sample_weight)]}
         try:
-            models.append(clone(model).set_params(**settings).fit(X, Y[b % len(Y)], **weights))
+            inputs = X if X.ndim == 2 else X[b]
+            models.append(clone(model).set_params(**settings).fit(inputs, Y[b % len(Y)], **weights))
         except ValueError:
             models.append(None)
         if progress is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from numbers import Real
@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .curves import Curves
 from .doubting import find_doubts
 from .intervals import METHODS, Interval, Method, interval_ends
 from .parts import Part, Statistic, Trace, Traced, as_number, as_point, degrees_of_freedom, name_of, tried
-from .result import Curves, Fit
+from .result import Fit
 from .schemes import Scheme, Wild
 
 Floats = NDArray[np.float64]
@@ -190,29 +191,57 @@ class Bootstrap:
         >>> low < 0.25 < high
         True
         """
-        how = self.scheme.method if method is None else method
-        if how not in METHODS:
-            raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, not {method!r}.")
-        if not (isinstance(level, Real) and 0 < level < 1):
-            raise ValueError(f"level must be between 0 and 1, such as 0.95, not {level!r}.")
+        self._check(level, method)
         if not (isinstance(statistic, str | Mapping) or callable(statistic)):
             raise TypeError(
                 f"a statistic is a parameter, inputs to predict at, or a function of a fit, not {statistic!r}."
             )
         estimate, trace = self._traced(statistic)
-        parts = self.used if not (callable(statistic) and trace.touched) else [self.parts[i] for i in trace.touched]
-        every = self.values(statistic)
-        draws = every[np.isfinite(every)]
-        jackknife = self.jackknife(statistic) if how == "bca" else np.empty(0)
-        doubts = find_doubts(
-            every, estimate, level, how, parts=parts, scheme=self.scheme, jackknife=jackknife, trace=trace
+        return self.interval_of_draws(
+            name_of(statistic), estimate, self.values(statistic), level, method=method,
+            jackknife=lambda: self.jackknife(statistic), trace=trace,
         )  # fmt: skip
-        low = high = float("nan")
+
+    def interval_of_draws(
+        self, name: str, estimate: float, values: Floats, level: float = 0.95, *, method: Method | None = None,
+        jackknife: Callable[[], Floats], trace: Trace,
+    ) -> Interval:  # fmt: skip
+        """Interval of a statistic whose values were computed for all refits at once.
+
+        Parameters
+        ----------
+        name : str
+        estimate : float
+            Of the base.
+        values : (B,) array
+            Of the resamples, nan where there is none.
+        level, method
+            As in `interval`.
+        jackknife : callable
+            Gives the (U,) values with each unit left out; called for BCa alone.
+        trace : Trace
+            What the statistic looks at.
+        """
+        how = self._check(level, method)
+        parts = [self.parts[i] for i in sorted(trace.touched)] if trace.touched else self.used
+        left = jackknife() if how == "bca" else np.empty(0)
+        doubts = find_doubts(
+            values, estimate, level, how, parts=parts, scheme=self.scheme, jackknife=left, trace=trace
+        )  # fmt: skip
+        draws, low, high = values[np.isfinite(values)], float("nan"), float("nan")
         if not any(doubt.refuses for doubt, _ in doubts):
             spare = degrees_of_freedom(parts, self.scheme)
-            low, high = interval_ends(draws, estimate, level, how, jackknife=jackknife, spare=spare)
-        error = _deviation(draws)
-        return Interval(name_of(statistic), estimate, low, high, error, float(level), how, doubts)
+            low, high = interval_ends(draws, estimate, level, how, jackknife=left, spare=spare)
+        return Interval(name, estimate, low, high, _deviation(draws), float(level), how, doubts)
+
+    def _check(self, level: float, method: Method | None) -> Method:
+        """The method that is meant."""
+        how: Method = self.scheme.method if method is None else method
+        if how not in METHODS:
+            raise ValueError(f"method must be one of {', '.join(map(repr, METHODS))}, not {method!r}.")
+        if not (isinstance(level, Real) and 0 < level < 1):
+            raise ValueError(f"level must be between 0 and 1, such as 0.95, not {level!r}.")
+        return how
 
     def to_frame(self, level: float = 0.95, *, method: Method | None = None) -> pd.DataFrame:
         """A row per fitted parameter: estimate, standard error, ends, and the names of what speaks against them."""
@@ -289,6 +318,7 @@ class Bootstrap:
         if isinstance(statistic, Mapping):
             for fit in traced:
                 fit(**statistic)
+            trace.touched.clear()  # the mean over slices is of those that are used
         value = as_number(statistic(self._like_base(traced))) if callable(statistic) else self.estimate(statistic)
         return value, trace
 

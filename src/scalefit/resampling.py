@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .curves import Curves
 from .objective import residuals
 from .parts import Part, free_parameters
 from .replicates import Progress, Refits, refits
 from .resampled import Bootstrap
-from .result import Curves, Fit
+from .result import Fit
 from .schemes import SIZES, SIZES_1D, Labels, Pairs, Scheme, Wild, clusters, shared_sizes
 from .status import Status
 
@@ -84,6 +85,11 @@ def bootstrap(
         scheme, notes = default_scheme(fit)
     if not isinstance(scheme, Wild | Pairs):
         raise TypeError(f"scheme must be Wild(...), Pairs(...) or wild_bca(), not {scheme!r}.")
+    if isinstance(scheme, Wild) and any(one.objective.upward != 1 for one in fits):
+        raise ValueError(
+            "Wild puts random signs on residuals, and this objective counts the two sides differently (upward="
+            f"{fits[0].objective.upward:g}): its resamples would lie below the fit. Use Pairs()."
+        )
     fits = tuple(_weighted(one) for one in fits)
     labels = _units(fits, scheme.by)
     units = 1 + max(int(part.max()) for part in labels)
@@ -122,7 +128,7 @@ def _weighted(fit: Fit) -> Fit:
     return replace(fit, table=fit.table.where(fit.table[fit.weights] > 0))
 
 
-def default_scheme(fit: Fit | Curves) -> tuple[Wild, tuple[str, ...]]:
+def default_scheme(fit: Fit | Curves) -> tuple[Scheme, tuple[str, ...]]:
     """Scheme that covers, and what had to be given up.
 
     Examples
@@ -133,15 +139,16 @@ def default_scheme(fit: Fit | Curves) -> tuple[Wild, tuple[str, ...]]:
     >>> default_scheme(sf.fit(sf.Chinchilla, runs))[0].by
     'params'
     """
+    sides = (fit if isinstance(fit, Fit) else fit[0]).objective.upward
+    scheme: type[Scheme] = Wild if sides == 1 else Pairs
     if isinstance(fit, Curves):
-        return Wild(), ()
+        return scheme(), ()
     fit = _weighted(fit)
     if shared_sizes(fit) < (SIZES if len(fit.inputs) > 1 else SIZES_1D):
-        return Wild(), ()
-    spare = int(clusters([fit.table], "params")[0].max()) + 1 - free_parameters(fit)
-    if spare < 1:
-        return Wild(), ("by rows, since there are no more model sizes than free parameters",)
-    return Wild(by="params"), ()
+        return scheme(), ()
+    if fit.has_law and int(clusters([fit.table], "params")[0].max()) < free_parameters(fit):
+        return scheme(), ("by rows, since there are no more model sizes than free parameters",)
+    return scheme(by="params"), ()
 
 
 def _check_base(fit: Any) -> tuple[Fit, ...]:

@@ -1,20 +1,21 @@
-"""What a fit gives back: Fit (one table) and Curves (one fit per slice); status first, then numbers."""
+"""Fit: what fitting one table gives back; status first, then numbers."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from .hull import Hull, hull_of
 from .laws import Law, SeparableLaw
 from .objective import Objective, describe, objective_to_dict
-from .remarks import outlying_slices, remarks, scatter, where_in
+from .remarks import remarks, scatter, where_in
 from .status import Status
 from .table import LossTable
 from .writing import write_whole
@@ -22,11 +23,14 @@ from .writing import write_whole
 Floats = NDArray[np.float64]
 
 FORMAT = 1  # of saved fits
+SURFACE_OK = "A surface without a formula: it holds between its runs, and answers nan beyond them."
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Fit:
     """A model fitted to a table: callable, printed with its status before its numbers.
+
+    A surface without a formula answers nan outside the convex hull of its runs, in the logarithms of its inputs.
 
     Attributes
     ----------
@@ -64,8 +68,15 @@ class Fit:
     inputs: tuple[str, ...]
     weights: str | None = None
 
-    def __call__(self, *columns: ArrayLike, **named: ArrayLike) -> Any:
+    def __call__(self, *columns: ArrayLike, extrapolate: bool = False, **named: ArrayLike) -> Any:
         """Predicted loss, nats per token, at inputs by order or by name: a float for numbers, an array for arrays.
+
+        Parameters
+        ----------
+        *columns, **named : array_like
+            Inputs, positive, in raw units.
+        extrapolate : bool
+            Whether a surface without a formula answers outside the convex hull of its runs too, instead of nan.
 
         Raises
         ------
@@ -85,20 +96,36 @@ class Fit:
                 raise ValueError(f"{name} must be positive and finite, but is {bad[0]} ({bad.size} such values).")
         if not broadcast[0].size:
             return np.empty(broadcast[0].shape)
-        predicted = self.model.predict(np.stack([array.ravel() for array in broadcast], axis=1))
-        shaped = np.asarray(predicted, dtype=float).reshape(broadcast[0].shape)
+        points = np.stack([array.ravel() for array in broadcast], axis=1)
+        predicted = np.array(self.model.predict(points), dtype=float)
+        if not (self.has_law or extrapolate):
+            predicted[~self.hull.contains(np.log(points))] = np.nan
+        shaped = predicted.reshape(broadcast[0].shape)
         return float(shaped) if shaped.ndim == 0 else shaped
+
+    @property
+    def has_law(self) -> bool:
+        """Whether the model is a formula with parameters; otherwise it is a surface."""
+        return hasattr(self.model, "law_")
+
+    @cached_property
+    def hull(self) -> Hull:
+        """Convex hull of the runs that were fitted, in the natural logarithms of the inputs."""
+        points = np.stack([np.log(self.table[name]) for name in self.inputs], axis=1)
+        return hull_of(points if self.weights is None else points[self.table[self.weights] > 0])
 
     @property
     def law(self) -> Law:
         """The law with its fitted numbers."""
+        if not self.has_law:
+            raise AttributeError(f"{self.formula} is a surface without a formula: call it, fit(...), for its losses.")
         law: Law = self.model.law_
         return law
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Fitted parameters by name."""
-        return self.law.to_dict()
+        """Fitted parameters by name; none of a surface."""
+        return self.law.to_dict() if self.has_law else {}
 
     @property
     def status(self) -> Status:
@@ -140,7 +167,7 @@ class Fit:
     @property
     def predicted(self) -> Floats:
         """(n,) losses that the fit gives for the rows of its table."""
-        return np.asarray(self(*(self.table[name] for name in self.inputs)), dtype=float)
+        return np.asarray(self(*(self.table[name] for name in self.inputs), extrapolate=True), dtype=float)
 
     @property
     def residuals(self) -> Floats:
@@ -156,19 +183,31 @@ class Fit:
     @property
     def protocol(self) -> dict[str, Any]:
         """Everything needed to repeat the fit."""
-        model = self.model
-        asked = (model.objective or type(self.law).objective).delta
         return {
-            "law": type(self.law).__name__,
+            **(self._law_protocol if self.has_law else self._surface_protocol),
             "inputs": list(self.inputs),
             "objective": objective_to_dict(self.objective),
-            "delta_rule": asked if isinstance(asked, str) else None,
-            "fixed": {name: float(value) for name, value in (model.fixed or {}).items()},
-            "tied": dict(model.tied or {}),
             "weights": self.weights,
             "rows": len(self.table),
-            "search": dict(model.search_),
+            "search": dict(self.model.search_),
             "table": {"digest": self.table.digest, "notes": list(self.table.notes)},
+        }
+
+    @property
+    def _surface_protocol(self) -> dict[str, Any]:
+        surface = getattr(self.model, "regressor", self.model)  # of a LogSpace
+        settings = {name: value if isinstance(value, int | float | str | None) else repr(value)
+                    for name, value in surface.get_params().items()}  # fmt: skip
+        return {"surface": type(surface).__name__, "settings": settings}
+
+    @property
+    def _law_protocol(self) -> dict[str, Any]:
+        asked = (self.model.objective or type(self.law).objective).delta
+        return {
+            "law": type(self.law).__name__,
+            "delta_rule": asked if isinstance(asked, str) else None,
+            "fixed": {name: float(value) for name, value in (self.model.fixed or {}).items()},
+            "tied": dict(self.model.tied or {}),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -185,18 +224,27 @@ class Fit:
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fit with its rows as JSON, whole or not at all; `scalefit.read_fit` reads it back."""
+        """Write the fit with its rows as JSON, whole or not at all; `scalefit.read_fit` reads it back.
+
+        Raises
+        ------
+        TypeError
+            If the model is a regressor that has no plain form, as those of scikit-learn.
+        """
+        if not (self.has_law or hasattr(self.model, "to_state")):
+            raise TypeError(f"a {type(self.model).__name__} has no plain form to save; save the table and fit again.")
+        state = {} if self.has_law else {"state": self.model.to_state()}
         rows = {name: [_cell(value) for value in self.table[name].tolist()] for name in self.table.columns}
         findings = [[status.name, about] for status, about in self.model.findings_]
-        content = {"scalefit": FORMAT, **self.to_dict(), "findings": findings, "columns": rows}
+        content = {"scalefit": FORMAT, **self.to_dict(), "findings": findings, **state, "columns": rows}
         write_whole(path, json.dumps(content, indent=1, allow_nan=False, default=str) + "\n")
 
     def __repr__(self) -> str:
-        lines = [f"ok    {Status.OK.value}"] if self.ok else [f"NOT OK  {note}" for note in self.notes]
+        lines = [f"ok    {self.verdict}"] if self.ok else [f"NOT OK  {note}" for note in self.notes]
         lines += [f"note  {remark}" for remark in self.remarks]
         lines.append(f"{self.formula}    {len(self.table)} rows")
-        fixed, tied = self.model.fixed or {}, self.model.tied or {}
-        width = max(len(name) for name in self.parameters)
+        fixed, tied = getattr(self.model, "fixed", None) or {}, getattr(self.model, "tied", None) or {}
+        width = max((len(name) for name in self.parameters), default=0)
         for name, value in self.parameters.items():
             unit = "  nats per token" if name == "E" else ""
             how = "  fixed" if name in fixed else f"  tied to {tied[name]}" if name in tied else ""
@@ -214,8 +262,16 @@ class Fit:
         return f"scatter {scatter(residuals):.2g} nats, largest {residuals[worst]:+.2g} at {at}"
 
     @property
+    def verdict(self) -> str:
+        """What it means that a fit is ok."""
+        return Status.OK.value if self.has_law else SURFACE_OK
+
+    @property
     def formula(self) -> str:
-        """The law with the names of its columns."""
+        """The law with the names of its columns; of a surface, the regressor."""
+        if not self.has_law:
+            surface = getattr(self.model, "regressor", self.model)  # of a LogSpace
+            return f"{' '.join(repr(surface).split())} of {', '.join(self.inputs)}"
         law = self.law
         if not isinstance(law, SeparableLaw):
             return f"{type(law).__name__}({', '.join(self.inputs)})"
@@ -227,124 +283,3 @@ class Fit:
 def _cell(value: Any) -> Any:
     """Cell as JSON has it: what is missing or infinite is null."""
     return None if pd.isna(value) is True or (isinstance(value, float) and not np.isfinite(value)) else value
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Curves:
-    """One fit per slice of a table: L(N) at each D, or L(D) at each N.
-
-    Attributes
-    ----------
-    along, at : str
-        Column that varies in a slice, and the one that is held fixed.
-    values : (S,) array
-        Geometric mean of `at` in each slice.
-    fits : tuple of Fit
-        In the order of `values`.
-    left_out : mapping of str to int
-        Counts of rows of the table that are in no slice.
-    trusted : tuple of bool, optional
-        Slices that means are taken over, where these are not the ok ones: a resample keeps those of its base.
-
-    Examples
-    --------
-    >>> import scalefit as sf
-    >>> runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e8, 1e9, 1e10, 1e11], tokens=[1e10, 1e11]))
-    >>> curves = sf.fit_curves(sf.PowerLaw, runs, along="params", at="tokens")
-    >>> curves.array("E").round(3).tolist()
-    [2.341, 2.032]
-    """
-
-    along: str
-    at: str
-    values: Floats
-    fits: tuple[Fit, ...]
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    trusted: tuple[bool, ...] | None = None
-
-    def __len__(self) -> int:
-        return len(self.fits)
-
-    def __iter__(self) -> Iterator[Fit]:
-        return iter(self.fits)
-
-    def __getitem__(self, index: int) -> Fit:
-        return self.fits[index]
-
-    @property
-    def ok(self) -> bool:
-        """Whether every slice is."""
-        return all(fit.ok for fit in self.fits)
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What a reader should know about slices although their fits are ok."""
-        return outlying_slices(self.at, self.values, np.array([fit.mse for fit in self.fits]))
-
-    def to_frame(self) -> pd.DataFrame:
-        """A row per slice: the fixed value, rows, parameters, mean squared error and status."""
-        rows = [
-            {self.at: value, "rows": len(fit.table), **fit.parameters, "mse": fit.mse, "status": fit.status.name}
-            for value, fit in zip(self.values, self.fits, strict=True)
-        ]
-        return pd.DataFrame(rows)
-
-    def array(self, parameter: str, *, ok_only: bool = True) -> Floats:
-        """Values of a parameter over slices, by default those whose fit is ok."""
-        trusted = self.trusted or tuple(fit.ok for fit in self.fits)
-        chosen = [fit for fit, good in zip(self.fits, trusted, strict=True) if good or not ok_only]
-        return np.array([fit.parameters[parameter] for fit in chosen])
-
-    def mean(self, parameter: str, *, ok_only: bool = True) -> float:
-        """Mean of a parameter over slices; nan if none is ok."""
-        values = self.array(parameter, ok_only=ok_only)
-        return float(values.mean()) if len(values) else float("nan")
-
-    def sd(self, parameter: str, *, ok_only: bool = True) -> float:
-        """Sample standard deviation (n - 1) over slices; it holds the scatter of slices, not the error of each fit."""
-        values = self.array(parameter, ok_only=ok_only)
-        return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
-
-    def against(self, rival: Curves) -> pd.DataFrame:
-        """Mean squared errors per slice beside a rival's, and their ratio (rival / own).
-
-        Raises
-        ------
-        ValueError
-            If the two were not fitted to the same slices.
-        """
-        same = len(self) == len(rival) and all(a.table == b.table for a, b in zip(self.fits, rival.fits, strict=True))
-        if not same:
-            raise ValueError("the two were fitted to different slices; give both the same table, along, at and rtol.")
-        own, other = (np.array([fit.mse for fit in curves]) for curves in (self, rival))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = other / own
-        return pd.DataFrame({self.at: self.values, "mse": own, "mse_rival": other, "ratio": ratio})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Slices, means and standard deviations as plain values."""
-        names = list(self.fits[0].parameters)
-        return {
-            "ok": self.ok,
-            "along": self.along,
-            "at": self.at,
-            "left_out": dict(self.left_out),
-            "remarks": list(self.remarks),
-            "mean": {name: self.mean(name) for name in names},
-            "sd": {name: self.sd(name) for name in names},
-            "slices": [
-                {self.at: float(value), **fit.to_dict()} for value, fit in zip(self.values, self.fits, strict=True)
-            ],
-        }
-
-    def __repr__(self) -> str:
-        good = sum(fit.ok for fit in self.fits)
-        lines = [f"{'ok    ' if self.ok else 'NOT OK  '}{good} of {len(self)} slices are ok"]
-        lines += [f"        {name}: {count}" for name, count in self.left_out.items() if count]
-        lines += [f"note  {remark}" for remark in self.remarks]
-        lines.append(f"{self.fits[0].formula} at each {self.at}")
-        lines.append(self.to_frame().to_string(index=False, float_format=lambda value: f"{value:.4g}"))
-        for name in self.fits[0].parameters:
-            if good:
-                lines.append(f"mean of {name} over ok slices {self.mean(name):.4g}, sd {self.sd(name):.3g}")
-        return "\n".join(lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,19 +11,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from .screen_parts import LISTED as LISTED
+from .screen_parts import MEAN, doubt_lines, fit_facts, fit_heading, resampling_facts, table_facts
+from .screen_parts import ends as ends
 from .terminal import facts, status_line, visible
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .curves import Curves
     from .datasets import Dataset
-    from .intervals import Doubt, Interval
-    from .result import Curves, Fit
+    from .intervals import Interval
+    from .result import Fit
     from .summary import Summary
-    from .table import LossTable
-
-LISTED = 20  # dropped rows on the screen; JSON has all
-MEAN = "mean"  # over slices, as a row beside theirs
 
 
 def fit_screen(fit: Fit, name: str, *, predictions: Mapping[str, float], found: Summary | None = None) -> Group:
@@ -37,15 +36,18 @@ def fit_screen(fit: Fit, name: str, *, predictions: Mapping[str, float], found: 
         numbers.add_row(Text(parameter, "bold"), f"{value:.6g}", *_beside(found, intervals.get(parameter)), unit)
     for statistic, loss in predictions.items():
         where = Text(visible(statistic.removeprefix("loss at ")), "bold")
-        forecasts.add_row(where, f"{loss:.6g}", *_beside(found, intervals.get(statistic)), "")
-    more = [("note", remark) for remark in fit.remarks] + _doubts(list(intervals.items()))
+        if loss == loss:
+            forecasts.add_row(where, f"{loss:.6g}", *_beside(found, intervals.get(statistic)), "")
+        else:  # of a surface
+            forecasts.add_row(where, Text("outside the runs", "yellow"), *["", ""] * (found is not None), "")
+    more = [("note", remark) for remark in fit.remarks] + doubt_lines(list(intervals.items()))
     return Group(
-        status_line(fit.ok, fit.notes or (fit.status.value,), more),
+        status_line(fit.ok, fit.notes or (fit.verdict,), more),
         "",
-        Text.assemble((visible(fit.formula), "bold"), f"    {visible(name)}, {len(fit.table)} rows"),
-        Padding(numbers, (0, 0, 1, 2)),
+        fit_heading(fit, name),
+        *([Padding(numbers, (0, 0, 1, 2))] if fit.parameters else [""]),
         *([Padding(forecasts, (0, 0, 1, 2))] if predictions else []),
-        facts([*_how(fit), *_table_facts(fit.table), *_resampling(found)]),
+        facts([*fit_facts(fit), *table_facts(fit.table), *_resampling(found)]),
     )
 
 
@@ -77,7 +79,7 @@ def curves_screen(
         parts = [*zip(slices, found.slices, strict=True), *([(MEAN, found)] if good > 1 else [])]
         tables = [_by_slice(curves.at, statistic, parts) for statistic in shown]
         named = [(label, part.intervals[statistic]) for label, part in parts for statistic in shown]
-        doubts = _doubts(named, at=curves.at, slices=slices)
+        doubts = doubt_lines(named, at=curves.at, slices=slices)
     return Group(
         status_line(curves.ok, verdict, [*(("note", remark) for remark in curves.remarks), *doubts]),
         "",
@@ -86,7 +88,7 @@ def curves_screen(
         ),
         _slices(curves, rival),
         *(Padding(table, (0, 0, 1, 1)) for table in tables),
-        facts([*wrong, *means, *_how(first, common_to_slices=True), *_resampling(found)]),
+        facts([*wrong, *means, *fit_facts(first, common_to_slices=True), *_resampling(found)]),
     )
 
 
@@ -157,62 +159,16 @@ def _beside(found: Summary | None, interval: Interval | None) -> list[Renderable
     return [f"{interval.standard_error:.3g}", Text("refused", "red") if interval.refused else ends(interval)]
 
 
-def ends(interval: Interval) -> Text:
-    """Ends with the decimals that give their distance three digits; of very unlike or large ends, four digits each."""
-    low, high = interval
-    least, most = sorted((abs(low), abs(high)))
-    if most >= 1e6 or most < 1e-3 or 0 < least < most / 100 or not high > low:
-        return Text(f"{low:.4g} to {high:.4g}")
-    decimals = max(0, 2 - math.floor(math.log10(high - low)))
-    return Text(f"{low:.{decimals}f} to {high:.{decimals}f}")
-
-
-def _doubts(
-    named: Sequence[tuple[str, Interval]], *, at: str = "", slices: Sequence[str] = ()
-) -> list[tuple[str, str]]:
-    """Every doubt about intervals once, most severe first, with those that it is about unless these are all."""
-    every = list(dict.fromkeys(name for name, _ in named))
-    found: dict[Doubt, dict[str, dict[str, None]]] = {}
-    for name, interval in named:
-        for doubt, about in interval.doubts:
-            found.setdefault(doubt, {}).setdefault(about, {})[name] = None
-    pairs = []
-    for doubt in sorted(found, key=_severity):
-        details = []
-        for about, names in found[doubt].items():
-            if list(names) == every:
-                whose = ""
-            elif slices and names.keys() >= set(slices):
-                whose = "every slice"
-            else:
-                values = [name for name in names if name != MEAN]
-                of = [f"{at} {', '.join(values)}".strip()] if values else []
-                whose = " and ".join([*of, *(["the mean"] if MEAN in names else [])])
-            details.append(": ".join(words for words in (whose, about) if words))
-        known = "; ".join(words for words in details if words)
-        pairs.append(("refused" if doubt.refuses else "doubt", f"{doubt.value} ({known})" if known else doubt.value))
-    return pairs
-
-
-def _severity(doubt: Doubt) -> int:
-    order: list[Doubt] = list(type(doubt))
-    return order.index(doubt)
+def _bare(*headings: str) -> Table:
+    """Empty table without an edge, its first three columns flush right."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for place, heading in enumerate(headings):
+        table.add_column(visible(heading), justify="right" if place < 3 else "left", overflow="fold")
+    return table
 
 
 def _resampling(found: Summary | None) -> list[tuple[str, str]]:
-    """What the bootstrap was, and how many of its refits are not as they should be."""
-    if found is None:
-        return []
-    boot = found.boot
-    refits = len(boot) * len(boot.parts)
-    units = "clusters" if boot.scheme.by else "rows"
-    return [
-        ("bootstrap", boot.words),
-        ("bootstrap", f"{len(boot)} resamples of {boot.units} {units}, seed {boot.seed}; intervals by {found.method}"),
-        *(("bootstrap", note) for note in boot.notes),
-        *(("refits", f"{count} of {refits} are {words}") for words, count in boot.flags.items()),
-        *([] if boot.flags else [("refits", f"none of {refits} failed or ended at a bound")]),
-    ]
+    return [] if found is None else resampling_facts(found.boot, found.method)
 
 
 def _exponents(fit: Fit, found: Summary) -> list[str]:
@@ -239,57 +195,6 @@ def _predicted(curves: Curves, point: str, losses: Sequence[float]) -> Table:
     for value, loss in zip(curves.values, losses, strict=True):
         table.add_row(f"{value:.4g}", f"{loss:.4g}")
     return table
-
-
-def _bare(*headings: str) -> Table:
-    """Empty table without an edge, its first three columns flush right."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for place, heading in enumerate(headings):
-        table.add_column(visible(heading), justify="right" if place < 3 else "left", overflow="fold")
-    return table
-
-
-def _how(fit: Fit, *, common_to_slices: bool = False) -> list[tuple[str, str]]:
-    """Objective and protocol; of several slices, only what they share."""
-    from .objective import describe
-
-    protocol = fit.protocol
-    rule = protocol["delta_rule"]
-    by_rule = isinstance(rule, str)
-    name = type(fit.objective).__name__
-    if common_to_slices:
-        what = f"{name} of {fit.objective.space} residuals" if by_rule else describe(fit.objective)
-        objective = [("objective", f"{what}, sum over rows")]
-    else:
-        objective = [
-            ("objective", f"{fit.objective_value:.9g}, {describe(fit.objective)}, sum over rows"),
-            ("residuals", fit.spread),
-            ("mse", f"{fit.mse:.6g} nats^2, mean squared error of the loss"),
-        ]
-    search = dict(protocol["search"])
-    bounds = search.pop("bounds", None)
-    found = [str(search.pop("method")), *(f"{key.replace('_', ' ')} {value}" for key, value in search.items())]
-    return [
-        *objective,
-        *([("delta", f"by the rule {rule}")] if by_rule else []),
-        *([("weights", f"column {fit.weights}, as frequencies")] if fit.weights else []),
-        ("search", found[0] if common_to_slices else ", ".join(found)),
-        *([("bounds", bounds)] if bounds else []),
-    ]
-
-
-def _table_facts(table: LossTable) -> list[tuple[str, str]]:
-    ranges = [f"{name} {table[name].min():.4g} to {table[name].max():.4g}" for name in (*table.inputs, "loss")]
-    reasons = list(table.dropped.get("reason", []))
-    unused = len(table) - int(table["kept"].sum()) if "kept" in table and table["kept"].dtype == bool else 0
-    more = [f"and {len(reasons) - LISTED} more; --json lists all"] if len(reasons) > LISTED else []
-    return [
-        ("table", ", ".join(ranges)),
-        *(("table", note) for note in table.notes),
-        *([("table", f"kept is False in {unused} of these rows; --where kept leaves them out")] if unused else []),
-        ("table", f"digest {table.digest}"),
-        *(("dropped", reason) for reason in [*reasons[:LISTED], *more]),
-    ]
 
 
 def _unit(fit: Fit, parameter: str) -> str:

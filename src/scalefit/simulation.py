@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from .columns import INPUTS
-from .flops import training_flops
+from .flops import six_nd
 from .laws import Law
 from .table import LossTable
 
@@ -91,7 +91,7 @@ def simulate(
     frame["loss"] = np.exp(log_loss + hit * max(10 * noise, 0.1))
     frame["outlier"] = hit
     if {"params", "tokens"} <= set(frame) and "flops" not in frame:
-        frame["flops"] = training_flops(frame["params"].to_numpy(), frame["tokens"].to_numpy())
+        frame["flops"] = six_nd(frame["params"].to_numpy(), frame["tokens"].to_numpy())
     return LossTable.from_frame(frame)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -15,6 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 Advance = Callable[[int, int], None]
+
+PATIENCE = 5.0  # seconds after which a spinner says how much longer
 
 _OPTION = {"columns": "columns", "fixed": "fix", "tied": "tie"}
 _SHELL: tuple[
@@ -37,6 +40,16 @@ _SHELL: tuple[
     (r"\bmethod='(\w+)'", lambda m: f"--method {m[1]}"),
     (r"\bor use Wild\(residuals='leverage'\)", lambda _: "or, in Python, use Wild(residuals='leverage')"),
     (r"Ask for more resamples", lambda _: "Ask for more --resamples"),
+    (r"Pass the cost that made them, such as flops\.transformer\(\.\.\.\)", lambda _: "Or choose --cost transformer"),
+    (r"answers nan beyond them", lambda _: "has no answer beyond them"),
+    (r"Name the budgets and a larger rtol", lambda _: "Choose a larger --rtol"),
+    (r"and use compute_optimal", lambda _: "by leaving out --isoflop"),
+    (r"\binputs='(\w+)'", lambda m: f"--inputs {m[1]}"),
+    (r"\binputs=\(([^)]*?),?\)", lambda m: " ".join(f"--inputs {n}" for n in re.findall(r"'([^']*)'", m[1]))),
+    (r"inputs names no column", lambda _: "--inputs names no column"),
+    (r"\bPass device='cpu'", lambda _: "Leave out device=cuda"),
+    (r'Name the column of the groups, as in groups="params"', lambda _: "Name the column of the groups: --by params"),
+    (r"Try a coarser rtol \(now [^)]*\), or fit", lambda _: "Fit"),
     (r"\bask for a lower level\b", lambda _: "ask for a lower --level"),
 )
 
@@ -79,7 +92,8 @@ def print_error(message: str) -> None:
 def working(words: str) -> Iterator[Advance]:
     """Show a spinner with the time on stderr while the block runs, if that is a terminal.
 
-    The block is given a function of how much is done, and of how much there is, for the spinner to show.
+    The block is given a function of how much is done, and of how much there is, for the spinner to show; and of what
+    takes long, when it should end.
     """
     screen = console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
@@ -87,8 +101,32 @@ def working(words: str) -> Iterator[Advance]:
         *columns, console=screen, transient=True, redirect_stdout=False, redirect_stderr=False,
         disable=not screen.is_terminal,
     ) as progress:  # fmt: skip
-        task = progress.add_task(visible(words), total=None)
-        yield lambda done, total: progress.update(task, description=f"{visible(words)}, {done} of {total}")
+        task, start = progress.add_task(visible(words), total=None), monotonic()
+
+        def advance(done: int, total: int) -> None:
+            spent = monotonic() - start
+            left = f", about {duration(spent * (total - done) / done)} left" if spent > PATIENCE and done else ""
+            progress.update(task, description=f"{visible(words)}, {done} of {total}{left}")
+
+        yield advance
+
+
+def print_note(message: str) -> None:
+    """One remark on stderr about what goes on."""
+    console(stderr=True).print(Text.assemble(("note: ", "bold yellow"), visible(message)), soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Time in words, to about 10 %.
+
+    Examples
+    --------
+    >>> [duration(seconds) for seconds in (0.4, 40, 600, 9000)]
+    ['1 s', '40 s', '10 min', '2.5 h']
+    """
+    if seconds < 100:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def status_line(ok: bool, sentences: Iterable[str], more: Iterable[tuple[str, str]] = ()) -> Table:

@@ -6,15 +6,15 @@ import os
 from pathlib import Path
 
 
-def write_whole(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file whole or not at all."""
+def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write a file whole or not at all, text as UTF-8."""
     target = Path(path)
     if target.exists() and not target.is_file():  # a device such as /dev/stdout: nothing to replace
         partial = target
     else:
         partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
         if partial != target:
             partial.replace(target)
     except BaseException as error:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .problem import Floats, Problem
+from .problem import Floats, Problem, sided
 
 Bools = NDArray[np.bool_]
 
@@ -130,7 +130,8 @@ class Sums:
         self.value, self.residual, self.psi, self.scratch, self.curvature, self.product = arrays[:6]
         self.terms = arrays[6:]
         self.log_y = np.log(problem.Y) if problem.log else problem.Y
-        self.plain = bool(problem.W.shape[1] == 1 and np.all(problem.W == 1))
+        self.plain = bool(problem.W.shape[1] == 1 and np.all(problem.W == 1) and problem.upward == 1)
+        self.weights = problem.W
 
     def objective(self, free: Floats) -> Floats:
         """(B,) objectives at free parameters (q, B)."""
@@ -154,7 +155,8 @@ class Sums:
         self.scratch += self.residual
         self.scratch *= self.psi
         if not self.plain:
-            self.scratch *= problem.W
+            self.weights = sided(problem.W, self.residual, problem.upward)
+            self.scratch *= self.weights
         return np.asarray(self.scratch.sum(axis=0))
 
     def derivatives(self, damping: Floats) -> tuple[Floats, Floats]:
@@ -186,7 +188,7 @@ class Sums:
         return g, H
 
     def _curvature(self, damping: Floats) -> None:
-        """Fill the weights of the outer products; on return psi carries the frequencies too."""
+        """Fill the weights of the outer products; on return psi carries the frequencies and sides too."""
         np.equal(self.psi, self.residual, out=self.curvature, casting="unsafe")
         if damping.any():
             np.copyto(self.scratch, 1.0)
@@ -196,8 +198,8 @@ class Sums:
         if self.problem.log:
             self.curvature += self.psi
         if not self.plain:
-            self.curvature *= self.problem.W
-            self.psi *= self.problem.W
+            self.curvature *= self.weights
+            self.psi *= self.weights
 
     def _gradient_and_bending(self, g: Floats, H: Floats, j: int, part: Floats | None) -> None:
         """Gradient of component j, and minus psi times its own second derivatives (which only terms have)."""

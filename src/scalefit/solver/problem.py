@@ -34,6 +34,7 @@ class Problem:
     W: Floats  # (n, B) or (n, 1): frequencies
     log: bool  # residuals of the log loss?
     delta: Floats  # (B,) half-width of Huber's quadratic zone
+    upward: float  # what a positive residual counts against a negative one
     T: Floats  # (p, q)
     c: Floats  # (p,)
     lower: Floats  # (q, B)
@@ -100,7 +101,7 @@ class Problem:
 
     def objective(self, residuals: Floats) -> Floats:
         """(B,) weighted sums of the loss of (n, B) residuals."""
-        return np.asarray((self.W * huber(residuals, self.delta)).sum(axis=0))
+        return np.asarray((sided(self.W, residuals, self.upward) * huber(residuals, self.delta)).sum(axis=0))
 
 
 def huber(residuals: Floats, delta: Floats) -> Floats:
@@ -111,7 +112,14 @@ def huber(residuals: Floats, delta: Floats) -> Floats:
     return np.asarray(inner * (residuals - inner / 2))
 
 
-def make_problem(G: Floats, Y: Floats, W: Floats, *, log: bool, delta: float, T: Floats, c: Floats) -> Problem:
+def sided(W: Floats, residuals: Floats, upward: float) -> Floats:
+    """Frequencies, times `upward` where the loss lies above the law."""
+    return W if upward == 1 else np.where(residuals > 0, upward * W, W)
+
+
+def make_problem(
+    G: Floats, Y: Floats, W: Floats, *, log: bool, delta: float, T: Floats, c: Floats, upward: float = 1.0
+) -> Problem:
     """Problem of B fits to shared inputs.
 
     Parameters
@@ -128,6 +136,8 @@ def make_problem(G: Floats, Y: Floats, W: Floats, *, log: bool, delta: float, T:
         Half-width of the quadratic zone; infinite for least squares, 0 for the absolute error.
     T, c : (p, q) and (p,) arrays
         Natural parameters (E, log A_1..K, alpha_1..K) = T free + c: what is fixed and tied.
+    upward : float
+        What a positive residual counts against a negative one.
     """
     K, size = len(G), max(Y.shape[1], W.shape[1])
     used = W.max(axis=1) > 0
@@ -155,23 +165,24 @@ def make_problem(G: Floats, Y: Floats, W: Floats, *, log: bool, delta: float, T:
         W=W,
         log=log,
         delta=np.full(size, delta),
+        upward=upward,
         T=inner_T,
         c=inner_c,
         lower=lower,
         upper=upper,
         free_rows=rows,
         owns=T != 0,
-        floor=np.broadcast_to(NOTHING * _constant_objective(Y, W, log, np.full(size, delta), middle), (size,)),
+        floor=np.broadcast_to(NOTHING * _constant_objective(Y, W, log, np.full(size, delta), upward, middle), (size,)),
         natural=natural,
     )
 
 
-def _constant_objective(Y: Floats, W: Floats, log: bool, delta: Floats, middle: Floats) -> Floats:
+def _constant_objective(Y: Floats, W: Floats, log: bool, delta: Floats, upward: float, middle: Floats) -> Floats:
     """(B,) or (1,) objectives of the constant fit at the medians."""
     errors = np.log(Y) - np.log(middle) if log else Y - middle
     if W.shape[1] == Y.shape[1] == 1:
         delta = delta[:1]
-    return np.asarray((W * huber(errors, delta)).sum(axis=0))
+    return np.asarray((sided(W, errors, upward) * huber(errors, delta)).sum(axis=0))
 
 
 def _exponent_ends(G: Floats, W: Floats, span: Floats) -> tuple[Floats, Floats]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .newton import Solution, newton
-from .problem import Floats, Problem, huber
+from .problem import Floats, Problem
 from .screen import Grid, linear_profile, local_minima
 from .separable import SAME, Bools, Optima, as_optima, global_optima, polish, take_better
 
@@ -99,9 +99,7 @@ def _from_neighbours(problem: Problem, found: Floats, doubtful: Bools) -> tuple[
     full = problem.full(free)
     value = full[0] + sum(np.exp(full[1 + k] - u[:, None] * full[1 + K + k]) for k, u in enumerate(problem.U))
     scaled, losses = (np.log(value), np.log(problem.Y)) if problem.log else (value, problem.Y)
-    heights = np.stack(
-        [(problem.W * huber(losses - column[:, None], problem.delta)).sum(axis=0) for column in scaled.T]
-    )
+    heights = np.stack([problem.objective(losses - column[:, None]) for column in scaled.T])
     nearest = np.argsort(heights, axis=0, kind="stable")[:NEAREST]
     fit = np.tile(np.arange(problem.size), len(nearest))
     return _polished(problem, fit, free[:, nearest.ravel()])

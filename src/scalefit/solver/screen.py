@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .newton import box_step
-from .problem import Floats, Problem, huber
+from .problem import Floats, Problem, huber, sided
 
 POINTS = {0: 1, 1: 64, 2: 24, 3: 10}  # grid points of each free exponent, by their number
 INNER_STEPS = 6
@@ -122,10 +122,10 @@ def solve_inner(problem: Problem, grid: Grid) -> tuple[Floats, Floats]:
         zone = np.maximum(delta, np.minimum((W * far).sum(axis=0) / total, 0.4 * zone))
         if np.all(zone == delta) and np.all(np.abs(z - before) <= SETTLED * np.abs(z)):
             break
-        weight = W * np.minimum(1.0, zone / np.maximum(far, 1e-300))
+        weight = sided(W, residual, problem.upward) * np.minimum(1.0, zone / np.maximum(far, 1e-300))
     if problem.log:
         residual = -np.log(np.maximum(1 - residual, 1e-300))
-    values = (W * huber(residual, delta)).sum(axis=0)
+    values = (sided(W, residual, problem.upward) * huber(residual, delta)).sum(axis=0)
     return z.reshape(J, G, size), values.reshape(G, size)
 
 
@@ -138,8 +138,9 @@ def linear_profile(problem: Problem, start: Floats, grid: Grid) -> tuple[Floats,
     K, J, G, size = problem.n_terms, len(grid.linear), grid.n_points, problem.size
     full = problem.full(start)
     model = full[0] + sum(np.exp(full[1 + k] - u[:, None] * full[1 + K + k]) for k, u in enumerate(problem.U))
-    gap = np.abs(np.log(problem.Y / model) if problem.log else problem.Y - model).mean(axis=1)
-    known = np.minimum(1.0, np.min(problem.delta) / np.maximum(gap, 1e-300))
+    gap = np.log(problem.Y / model) if problem.log else problem.Y - model
+    known = np.minimum(1.0, np.min(problem.delta) / np.maximum(np.abs(gap).mean(axis=1), 1e-300))
+    known = known * sided(np.ones((1, 1)), gap, problem.upward).mean(axis=1)
     if problem.log:
         known = known / model[:, 0] ** 2
     weights = problem.W * known[:, None]  # (n, B) or (n, 1)

@@ -1,0 +1,131 @@
+"""What all pictures share: colours, labels with units, counts in words, axes that pyplot knows nothing of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Okabe and Ito's colours, told apart by colour-blind readers; black is kept for the data.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+INK, GREY = "#1a1a1a", "#8c8c8c"
+
+LABELS = {
+    "params": "parameters $N$",
+    "tokens": "training tokens $D$",
+    "flops": "training compute $C$ (FLOPs)",
+    "loss": "loss $L$ (nats per token)",
+    "tokens_per_param": "tokens per parameter $D/N$",
+}
+EDGE = "optimum at an edge"
+MOST_LABELS = 8  # slices, or budgets, named in a picture
+
+#: Marks of a logarithmic axis by the decades that it spans at most: counts between powers of ten.
+_MARKS = ((1.5, (1.0, 2.0, 5.0)), (2.3, (1.0, 3.0)), (np.inf, (1.0,)))
+
+
+def count_words(value: float) -> str:
+    """Count in words of a paper: 70M, 1.4B, 2T; scientific beyond.
+
+    Examples
+    --------
+    >>> [count_words(value) for value in (500.0, 7.04e7, 1.4e9, 2e12, 1e21)]
+    ['500', '70.4M', '1.4B', '2T', '$10^{21}$']
+    """
+    value = float(f"{value:.3g}")
+    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if unit <= value < 1e3 * unit:
+            return f"{value / unit:.3g}{letter}"
+    if value < 1e3:
+        return f"{value:.3g}"
+    exponent = int(np.floor(np.log10(value) + 1e-9))
+    factor = value / 10.0**exponent
+    return f"$10^{{{exponent}}}$" if abs(factor - 1) < 1e-6 else f"${factor:.3g}\\times10^{{{exponent}}}$"
+
+
+def plain(text: str) -> str:
+    r"""Text in which a dollar is a dollar and starts no formula.
+
+    Examples
+    --------
+    >>> print(plain("cost in $"))
+    cost in \$
+    """
+    return text.replace("$", r"\$")
+
+
+def new_axes(ax: Axes | None = None) -> Axes:
+    """Axes as given, or of a new figure, one column of a paper wide, that pyplot knows nothing of.
+
+    Examples
+    --------
+    >>> new_axes().figure.get_size_inches().tolist()
+    [4.5, 3.2]
+    """
+    if ax is not None:
+        return ax
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.5, 3.2), layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)
+    return figure.add_subplot()
+
+
+def named(number: int) -> list[int]:
+    """Places of the slices, of so many, that a picture names: all, or eight from the first to the last.
+
+    Examples
+    --------
+    >>> named(3), named(15)
+    ([0, 1, 2], [0, 2, 4, 6, 8, 10, 12, 14])
+    """
+    return sorted(set(np.linspace(0, number - 1, min(number, MOST_LABELS)).round().astype(int).tolist()))
+
+
+def log_axis(ax: Axes, which: Literal["x", "y"], column: str) -> None:
+    """Logarithmic axis with its label, marked at as many round counts as are readable between its present limits.
+
+    Examples
+    --------
+    >>> ax = new_axes()
+    >>> _ = ax.set_xlim(5e7, 9e9)
+    >>> log_axis(ax, "x", "params")
+    >>> ax.get_xlabel(), [count_words(value) for value in ax.get_xticks() if 5e7 < value < 9e9]
+    ('parameters $N$', ['100M', '300M', '1B', '3B'])
+    """
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+    ax.set(**{f"{which}scale": "log", f"{which}label": LABELS.get(column, plain(column))})
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    low, high = axis.get_view_interval()
+    decades = np.log10(high / low)
+    if decades < 1:
+        axis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
+    else:
+        axis.set_major_locator(LogLocator(subs=next(marks for most, marks in _MARKS if decades <= most)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: count_words(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def finish(ax: Axes, columns: int = 1) -> None:
+    """No frame where nothing is read off, and the legend above, since these pictures leave no corner free.
+
+    Examples
+    --------
+    >>> ax = new_axes()
+    >>> _ = ax.plot([1, 2], [1, 2], label="runs")
+    >>> finish(ax)
+    >>> ax.spines["top"].get_visible(), [text.get_text() for text in ax.get_legend().get_texts()]
+    (False, ['runs'])
+    """
+    ax.use_sticky_edges = False
+    ax.margins(0.04, 0.06)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(
+        frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, fontsize="small", handlelength=1.2,
+        columnspacing=1.2,
+    )  # fmt: skip

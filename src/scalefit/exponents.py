@@ -1,0 +1,216 @@
+"""Exponents of a frontier: how params, tokens and loss go with the budget, and how far the window moves them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from .fitting import fit
+from .intervals import Interval
+from .laws import PowerLaw
+from .result import Fit
+from .table import LossTable
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+LEAST_BUDGETS = 4  # a power law with offset has three parameters
+UNMOVED = 5e-5  # of a, which is shown with four digits
+SYMBOLS = {"a": "params ~ C^a", "b": "tokens ~ C^b", "gamma": "loss = E + A C^-gamma", "E": "limit of the loss"}
+
+
+class HasOptima(Protocol):
+    """Optima of R fits at m budgets."""
+
+    @property
+    def params(self) -> Floats:
+        """(R, m) parameters."""
+
+    @property
+    def tokens(self) -> Floats:
+        """(R, m) tokens."""
+
+    @property
+    def bracketed(self) -> Bools:
+        """(R, m) which of them count."""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Exponents:
+    """Laws of a frontier: params = G_N C^a, tokens = G_D C^b, loss = E + A C^-gamma.
+
+    The first two are straight lines in logarithms by (weighted) least squares, the third a power law with offset.
+
+    Attributes
+    ----------
+    a, b, gamma : float
+        Exponents of params, tokens and loss above E; gamma is nan for fewer than four budgets.
+    log_params, log_tokens : float
+        Natural logarithms of G_N and G_D: the lines at one FLOP.
+    E, A : float
+        Limit of the loss, nats per token, and the amplitude at one FLOP.
+    intervals : mapping of str to Interval
+        Of a, b, gamma and E by the bootstrap that the frontier was made from; empty without one.
+    budgets : int
+        How many counted.
+    window : (float, float), FLOPs
+    windows : DataFrame
+        Exponents over other windows of the same budgets.
+    notes : tuple of str
+        What is wrong with the fit of the loss.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e8, 1e9, 1e10], tokens=[1e9, 1e10, 1e11]))
+    >>> found = sf.compute_optimal(sf.fit(sf.Chinchilla, runs), flops=[1e18, 1e19, 1e20, 1e21]).exponents()
+    >>> round(found.params(1e20) / 1e9, 3)
+    0.645
+    """
+
+    a: float
+    b: float
+    gamma: float
+    log_params: float
+    log_tokens: float
+    E: float
+    A: float
+    intervals: Mapping[str, Interval]
+    budgets: int
+    window: tuple[float, float]
+    windows: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    def params(self, flops: ArrayLike) -> Any:
+        """Parameters that the line gives for a budget, which it extrapolates without a word."""
+        return _plain(np.exp(self.log_params + self.a * np.log(np.asarray(flops, dtype=float))))
+
+    def tokens(self, flops: ArrayLike) -> Any:
+        """Tokens that the line gives for a budget."""
+        return _plain(np.exp(self.log_tokens + self.b * np.log(np.asarray(flops, dtype=float))))
+
+    def loss(self, flops: ArrayLike) -> Any:
+        """Loss that the law gives for a budget, nats per token."""
+        return PowerLaw(self.E, self.A, self.gamma)(flops)
+
+    @property
+    def moved(self) -> float:
+        """How far other windows move a: the largest difference from the value over all budgets."""
+        return float(np.max(np.abs(self.windows["a"] - self.a))) if len(self.windows) else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers, intervals and windows as plain values."""
+        numbers = {name: _finite(getattr(self, name)) for name in ("a", "b", "gamma", "E", "A")}
+        lines = {"log_params": self.log_params, "log_tokens": self.log_tokens}
+        rows = self.windows.to_dict(orient="records")
+        return {
+            **numbers, **lines, "budgets": self.budgets, "window": list(self.window), "moved": self.moved,
+            "windows": [{str(k): int(v) if k == "budgets" else _finite(v) for k, v in row.items()} for row in rows],
+            "intervals": {name: interval.to_dict() for name, interval in self.intervals.items()},
+            "notes": list(self.notes),
+        }  # fmt: skip
+
+    def __repr__(self) -> str:
+        lines = ["{} budgets from {:.3g} to {:.3g} FLOPs".format(self.budgets, *self.window)]
+        lines += [f"NOT OK  the law of the loss: {note}" for note in self.notes]
+        for name, meaning in SYMBOLS.items():
+            if not np.isfinite(getattr(self, name)):  # too few budgets for the law of the loss
+                continue
+            interval = self.intervals.get(name)
+            ends = "" if interval is None else f"  {ends_of(interval)}"
+            lines.append(f"  {name:<5}  {getattr(self, name):.4f}{ends}  {meaning}")
+        for note in dict.fromkeys(note for interval in self.intervals.values() for note in interval.notes):
+            lines.append(note)
+        if len(self.windows) > 1 and self.moved < UNMOVED:
+            lines.append("other windows of these budgets do not move a")
+        elif len(self.windows) > 1:
+            beside = ""
+            if "a" in self.intervals and not self.intervals["a"].refused:
+                low, high = self.intervals["a"]
+                beside = f", {self.moved / max((high - low) / 2, 1e-300):.1f} times half its interval"
+            least, most = self.windows["a"].min(), self.windows["a"].max()
+            lines.append(f"other windows move a by up to {self.moved:.3f}{beside}: {least:.4f} to {most:.4f}")
+        return "\n".join(lines)
+
+
+def ends_of(interval: Interval) -> str:
+    """Ends of an interval in words.
+
+    Examples
+    --------
+    >>> ends_of(Interval("a", 0.5, 0.45, 0.54, 0.02, 0.95, "percentile_t", ()))
+    '95 % 0.45 to 0.54'
+    """
+    share = f"{100 * interval.level:g} %"
+    return f"{share} refused" if interval.refused else f"{share} {interval.low:.4g} to {interval.high:.4g}"
+
+
+def regressions(flops: Floats, optima: HasOptima, inside: Bools, weights: Floats | None) -> dict[str, Floats]:
+    """Lines of log params and log tokens on log flops, for R rows of optima at once.
+
+    Parameters
+    ----------
+    flops : (m,) array
+    optima : Optima
+        Of R fits; budgets without a bracketed optimum do not count.
+    inside : (m,) array of bool
+        Budgets within the window.
+    weights : (m,) array, optional
+
+    Returns
+    -------
+    dict of str to (R,) array
+        "a", "b", "log_params", "log_tokens"; nan where fewer than two budgets count.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> C = np.array([1e18, 1e20])
+    >>> good = np.array([[True, True]])
+    >>> on_lines = SimpleNamespace(params=C[None] ** 0.5, tokens=C[None] ** 0.5 / 6, bracketed=good)
+    >>> regressions(C, on_lines, np.array([True, True]), None)["a"].round(9).tolist()
+    [0.5]
+    """
+    used = optima.bracketed & inside
+    shares = used * (1.0 if weights is None else np.where(used, weights, 0.0))
+    x = np.log(flops)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        total = shares.sum(axis=1)
+        middle = (shares * x).sum(axis=1) / total
+        moved = x - middle[:, None]
+        spread = (shares * moved**2).sum(axis=1)
+        enough = (used.sum(axis=1) >= 2) & (spread > 0)
+        found: dict[str, Floats] = {}
+        for slope, name, values in (("a", "params", optima.params), ("b", "tokens", optima.tokens)):
+            y = np.where(used, np.log(np.where(used, values, 1.0)), 0.0)
+            found[slope] = np.where(enough, (shares * moved * y).sum(axis=1) / spread, np.nan)
+            found[f"log_{name}"] = (shares * y).sum(axis=1) / total - found[slope] * middle
+    return found
+
+
+def power_of(flops: Floats, loss: Floats) -> Fit | None:
+    """Power law with offset of the loss against the budget; None for fewer than four budgets.
+
+    Examples
+    --------
+    >>> C = np.geomspace(1e18, 1e22, 6)
+    >>> round(power_of(C, 1.7 + 900 * C**-0.15).law.alpha, 6)
+    0.15
+    """
+    if len(np.unique(flops)) < LEAST_BUDGETS:
+        return None
+    frame = pd.DataFrame({"flops": flops, "loss": loss})
+    return fit(PowerLaw, LossTable.from_frame(frame), inputs="flops")
+
+
+def _plain(values: Any) -> Any:
+    return values if np.ndim(values) else float(values)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

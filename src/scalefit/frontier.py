@@ -1,0 +1,350 @@
+"""Frontier: the best model at each budget, however it was found, and the laws that it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from .exponents import SYMBOLS, Exponents, power_of, regressions
+from .intervals import Interval, Method
+from .parts import Trace
+from .resampled import Bootstrap
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Quantity = Literal["params", "tokens", "loss", "tokens_per_param"]
+
+QUANTITIES: tuple[Quantity, ...] = ("params", "tokens", "loss", "tokens_per_param")
+
+
+@dataclass(frozen=True, eq=False)
+class Optima:
+    """Optima of R fits at m budgets, (R, m) arrays; nan where there is none.
+
+    Examples
+    --------
+    >>> one = Optima(np.array([[1e9]]), np.array([[2e10]]), np.array([[2.5]]), np.array([[False]]))
+    >>> one.get("tokens_per_param").tolist()
+    [[20.0]]
+    """
+
+    params: Floats
+    tokens: Floats
+    loss: Floats
+    at_edge: Bools
+
+    def get(self, quantity: Quantity) -> Floats:
+        """(R, m) values of a quantity."""
+        if quantity not in QUANTITIES:
+            raise ValueError(f"a frontier has {', '.join(QUANTITIES)}, not {quantity!r}.")
+        value: Floats = self.tokens / self.params if quantity == "tokens_per_param" else getattr(self, quantity)
+        return value
+
+    @property
+    def bracketed(self) -> Bools:
+        """(R, m) where there is an optimum that is not at an edge."""
+        return np.isfinite(self.params) & np.isfinite(self.tokens) & ~self.at_edge
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """What a bootstrap says about a frontier: the optima of every refit.
+
+    Attributes
+    ----------
+    bootstrap : Bootstrap
+    optima : Optima
+        Of the B resamples.
+    jackknife : callable
+        Gives the `Optima` with each unit left out; called for BCa alone.
+    """
+
+    bootstrap: Bootstrap
+    optima: Optima
+    jackknife: Callable[[], Optima]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Frontier:
+    """The best model at each budget: its parameters, tokens and loss.
+
+    Attributes
+    ----------
+    flops : (m,) array, FLOPs
+        Budgets.
+    params, tokens : (m,) array, count
+        Of the model with the lowest loss, nan where there is none.
+    loss : (m,) array, nats per token
+    at_edge : (m,) array of bool
+        The optimum is not bracketed: the loss still falls where the runs, or the search, end.
+    source : str
+        How it was found.
+    notes : tuple of str
+        What a reader should know.
+    sd : (m,) array, optional
+        Standard deviation of log params; `exponents` weighs by its inverse square.
+    reach : (m,) array, optional
+        Decades of params or tokens beyond the runs; 0 among them.
+    apart : float, optional
+        Largest difference of log params between a search over params and one over tokens (both routes of Eq. 5).
+    draws : Draws, optional
+        Of a bootstrap.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e8, 1e9, 1e10], tokens=[1e9, 1e10, 1e11]))
+    >>> best = sf.compute_optimal(sf.fit(sf.Chinchilla, runs), flops=[1e20, 1e21])
+    >>> best.params.round(-6).tolist()
+    [645000000.0, 1824000000.0]
+    >>> round(best.exponents().a, 4)
+    0.4516
+    """
+
+    flops: Floats
+    params: Floats
+    tokens: Floats
+    loss: Floats
+    at_edge: Bools
+    source: str
+    notes: tuple[str, ...] = ()
+    sd: Floats | None = None
+    reach: Floats | None = None
+    apart: float | None = None
+    draws: Draws | None = None
+
+    def __len__(self) -> int:
+        return len(self.flops)
+
+    @property
+    def tokens_per_param(self) -> Floats:
+        """(m,) tokens per parameter at the optimum."""
+        return np.asarray(self.tokens / self.params)
+
+    @property
+    def optima(self) -> Optima:
+        """The frontier as one row of optima."""
+        return Optima(self.params[None], self.tokens[None], self.loss[None], self.at_edge[None])
+
+    @property
+    def bracketed(self) -> Bools:
+        """(m,) budgets with an optimum that is not at an edge."""
+        return np.asarray(self.optima.bracketed[0])
+
+    @property
+    def ok(self) -> bool:
+        """Whether every budget has an optimum that is not at an edge."""
+        return bool(self.bracketed.all())
+
+    def interval(
+        self, quantity: Quantity, index: int = 0, level: float = 0.95, *, method: Method | None = None
+    ) -> Interval:
+        """Interval of a quantity at one budget, refused at an edge; of counts it is found in logarithms.
+
+        Parameters
+        ----------
+        quantity : {"params", "tokens", "loss", "tokens_per_param"}
+        index : int
+            Which budget.
+        level : float
+            Nominal coverage.
+        method : {"percentile_t", "bca", "percentile", "basic"}, optional
+            The scheme's own if None.
+
+        Raises
+        ------
+        ValueError
+            If the frontier was not made from a `Bootstrap`.
+
+        Examples
+        --------
+        >>> import scalefit as sf
+        >>> design = sf.grid(params=[1e8, 3e8, 1e9, 1e10], tokens=[1e9, 1e10, 1e11])
+        >>> runs = sf.simulate(sf.HOFFMANN_2022, design, noise=0.002)
+        >>> best = sf.compute_optimal(sf.bootstrap(sf.fit(sf.Chinchilla, runs), resamples=200), flops=[1e21])
+        >>> interval = best.interval("tokens_per_param")
+        >>> interval.low < interval.estimate < interval.high
+        True
+        """
+        draws = self._needed_draws()
+        place = range(len(self))[index]
+        name = f"{quantity} at {self.flops[place]:.4g} FLOPs"
+        reach = 0.0 if self.reach is None else float(self.reach[place])
+
+        def of(optima: Optima) -> Floats:
+            values = np.where(optima.bracketed, optima.get(quantity), np.nan)[:, place]
+            return values if quantity == "loss" else np.asarray(np.log(values))
+
+        found = draws.bootstrap.interval_of_draws(
+            name, float(of(self.optima)[0]), of(draws.optima), level, method=method,
+            jackknife=lambda: of(draws.jackknife()),
+            trace=Trace(reach=reach, reads_law=True, missing="the optimum is not bracketed by the runs"),
+        )  # fmt: skip
+        return found if quantity == "loss" else found.exponential()
+
+    def to_frame(self, level: float = 0.95, *, method: Method | None = None) -> pd.DataFrame:
+        """A row per budget: the optimum, its interval where there is a bootstrap, and whether it is bracketed."""
+        frame = pd.DataFrame({"flops": self.flops})
+        for quantity in QUANTITIES:
+            frame[quantity] = getattr(self, quantity)
+            if self.draws is not None:
+                found = [self.interval(quantity, i, level, method=method) for i in range(len(self))]
+                frame[f"{quantity}_low"] = [interval.low for interval in found]
+                frame[f"{quantity}_high"] = [interval.high for interval in found]
+        return frame.assign(at_edge=self.at_edge, reach=np.zeros(len(self)) if self.reach is None else self.reach)
+
+    def exponents(
+        self, window: tuple[float, float] | None = None, level: float = 0.95, *, method: Method | None = None
+    ) -> Exponents:
+        """Exponents of params ~ C^a, tokens ~ C^b and loss = E + A C^-gamma along the frontier (Eq. 7 of [1]_).
+
+        Parameters
+        ----------
+        window : (float, float), optional
+            Budgets that count, in FLOPs; all by default. Budgets without a bracketed optimum never count.
+        level : float
+            Of the intervals, where the frontier comes from a bootstrap.
+        method : {"percentile_t", "bca", "percentile", "basic"}, optional
+
+        Returns
+        -------
+        Exponents
+            With intervals of the whole pipeline, and with the exponents over other windows.
+
+        Raises
+        ------
+        ValueError
+            If fewer than two budgets are left.
+
+        References
+        ----------
+        .. [1] arXiv:2601.10684; the regressions are those of its appendix B.4.
+
+        Examples
+        --------
+        >>> import scalefit as sf
+        >>> runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e8, 1e9, 1e10], tokens=[1e9, 1e10, 1e11]))
+        >>> found = sf.compute_optimal(sf.fit(sf.Chinchilla, runs), flops=[1e18, 1e19, 1e20, 1e21]).exponents()
+        >>> round(found.a, 4), round(found.b, 4), round(found.gamma, 4)
+        (0.4516, 0.5484, 0.1535)
+        """
+        low, high = _window(window, self.flops)
+        inside = (self.flops >= low) & (self.flops <= high)
+        used = inside & self.bracketed
+        if used.sum() < 2:
+            raise ValueError(
+                f"exponents need two budgets with a bracketed optimum, and {int(used.sum())} of {int(inside.sum())} "
+                f"between {low:.3g} and {high:.3g} FLOPs have one. Ask for budgets within the runs."
+            )
+        weights = None if self.sd is None else 1 / self.sd**2
+        base = regressions(self.flops, self.optima, inside, weights)
+        law = power_of(self.flops[used], self.loss[used])
+        numbers = {name: float(value[0]) for name, value in base.items()}
+        of_loss = {"E": np.nan, "A": np.nan, "alpha": np.nan} if law is None else law.parameters
+        numbers |= {"gamma": of_loss["alpha"], "E": of_loss["E"], "A": of_loss["A"]}
+        intervals = self._exponent_intervals(numbers, inside, weights, law, level, method)
+        return Exponents(
+            **numbers, intervals=intervals, budgets=int(used.sum()), window=(float(low), float(high)),
+            windows=self._windows(used, weights), notes=() if law is None else law.notes,
+        )  # fmt: skip
+
+    def _exponent_intervals(
+        self, numbers: dict[str, float], inside: Bools, weights: Floats | None, law: Any, level: float,
+        method: Method | None,
+    ) -> dict[str, Interval]:  # fmt: skip
+        if self.draws is None:
+            return {}
+        draws, used = self.draws, inside & self.bracketed
+
+        def of(optima: Optima) -> dict[str, Floats]:
+            found = regressions(self.flops, optima, inside, weights)
+            if law is not None:
+                shares = optima.bracketed[:, used].astype(float)
+                losses = np.where(shares > 0, optima.loss[:, used], self.loss[used])
+                refits = law.model.refits(self.flops[used][:, None], losses, shares)
+                found |= {"gamma": refits.parameters["alpha"], "E": refits.parameters["E"]}
+            return {name: found[name] for name in SYMBOLS if name in found}
+
+        made = of(draws.optima)
+        left: dict[str, Floats] = {}
+        how = draws.bootstrap.scheme.method if method is None else method
+        if how == "bca":
+            left = of(draws.jackknife())
+        reach = 0.0 if self.reach is None else float(np.max(self.reach[used]))
+        return {
+            name: draws.bootstrap.interval_of_draws(
+                name, numbers[name], values, level, method=method, jackknife=partial(left.__getitem__, name),
+                trace=Trace(reach=reach, reads_law=True),
+            )
+            for name, values in made.items()
+        }  # fmt: skip
+
+    def _windows(self, used: Bools, weights: Floats | None) -> pd.DataFrame:
+        """Exponents over the lower and upper half and two thirds of the budgets, in logarithms."""
+        logs, rows, seen = np.log(self.flops), [], list[Bools]()
+        low, high = logs[used].min(), logs[used].max()
+        for start, end in WINDOWS:
+            inside = used & (logs >= low + start * (high - low) - 1e-9) & (logs <= low + end * (high - low) + 1e-9)
+            if inside.sum() < 2 or any(np.array_equal(inside, other) for other in seen):
+                continue
+            seen.append(inside)
+            found = regressions(self.flops, self.optima, inside, weights)
+            law = power_of(self.flops[inside], self.loss[inside])
+            rows.append({
+                "low": self.flops[inside].min(), "high": self.flops[inside].max(), "budgets": int(inside.sum()),
+                "a": float(found["a"][0]), "b": float(found["b"][0]),
+                "gamma": float("nan") if law is None else law.parameters["alpha"],
+            })  # fmt: skip
+        return pd.DataFrame(rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Budgets, optima and notes as plain values; nan is None."""
+        records: list[dict[Any, Any]] = self.to_frame().to_dict(orient="records")
+        rows = [{str(name): _plain(value) for name, value in row.items()} for row in records]
+        return {"ok": self.ok, "source": self.source, "notes": list(self.notes), "apart": self.apart, "budgets": rows}
+
+    def __repr__(self) -> str:
+        good = int(self.bracketed.sum())
+        missing = int(np.sum(~np.isfinite(self.params)))
+        lines = [
+            f"ok    {self.source}"
+            if self.ok
+            else f"NOT OK  {good} of {len(self)} budgets have a bracketed optimum, "
+            f"{int(self.at_edge.sum())} are at an edge, {missing} have none; {self.source}"
+        ]
+        lines += [f"note  {note}" for note in self.notes]
+        numbers: dict[str, Floats] = {name: getattr(self, name) for name in QUANTITIES}
+        frame = pd.DataFrame({"flops": self.flops, **numbers})
+        words = np.where(self.bracketed, "yes", np.where(self.at_edge, "at edge", "none"))
+        frame = frame.assign(bracketed=words)
+        lines.append(frame.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+        return "\n".join(lines)
+
+    def _needed_draws(self) -> Draws:
+        if self.draws is None:
+            raise ValueError("this frontier has no draws: make it from sf.bootstrap(fit) instead of the fit.")
+        return self.draws
+
+
+#: Windows over which exponents are shown beside those of all budgets, as shares of the range of log budgets.
+WINDOWS = ((0.0, 1.0), (0.0, 2 / 3), (0.0, 0.5), (1 / 3, 1.0), (0.5, 1.0))
+
+
+def _window(window: Sequence[float] | None, flops: Floats) -> tuple[float, float]:
+    if window is None:
+        return float(flops.min()), float(flops.max())
+    low, high = window
+    if not 0 <= low < high:
+        raise ValueError(f"window must be two budgets in FLOPs, the lower first, not {tuple(window)!r}.")
+    return float(low), float(high)
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
