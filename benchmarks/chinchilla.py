@@ -16,6 +16,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 from collections.abc import Iterator
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -24,6 +25,7 @@ from common import ROOT
 
 WINDOWS = ((3e18, 3e21), (1e19, 3e21), (2e19, 1e21))  # those of which a reconstruction of the paper's analysis tells
 BUDGETS = np.geomspace(3e18, 3e21, 50)
+FEW = np.geomspace(3e18, 3e21, 10)  # that a picture can show
 NOMINAL = [6e18, 1e19, 3e19, 6e19, 1e20, 3e20, 6e20, 1e21, 3e21]  # of the isoFLOP runs, Hoffmann et al. 2022, figure 3
 SPLITS = 20
 TRAIN = 192  # of 240 rows
@@ -79,15 +81,20 @@ def slices(runs: sf.LossTable) -> dict[str, str]:
     }  # fmt: skip
 
 
-def frontiers(runs: sf.LossTable) -> dict[str, list[sf.Frontier]]:
-    """Each approach's frontier, of the network one per seed."""
-    boots = {
-        name: sf.bootstrap(sf.fit(model, runs), resamples=RESAMPLES)
+def surfaces(runs: sf.LossTable) -> dict[str, list[Any]]:
+    """Fits with their bootstrap, of the network one fit per seed."""
+    found = {
+        name: [sf.bootstrap(sf.fit(model, runs), resamples=RESAMPLES)]
         for name, model in (("Chinchilla's formula", sf.Chinchilla), ("kernel", sf.AnovaKernelRidge()))
     }
-    found = {name: [sf.compute_optimal(boot, BUDGETS)] for name, boot in boots.items()}
-    networks = [sf.fit(sf.NetworkRegressor(seed=seed), runs) for seed in SEEDS]
-    found["network"] = [sf.compute_optimal(network, BUDGETS) for network in networks]
+    return {**found, "network": [sf.fit(sf.NetworkRegressor(seed=seed), runs) for seed in SEEDS]}
+
+
+def frontiers(
+    runs: sf.LossTable, fitted: dict[str, list[Any]], budgets: np.ndarray
+) -> dict[str, list[sf.Frontier]]:  # fmt: skip
+    """Each approach's frontier."""
+    found = {name: [sf.compute_optimal(one, budgets) for one in several] for name, several in fitted.items()}
     found["isoFLOP parabolas"] = [sf.isoflop(runs, budgets=NOMINAL, rtol=0.25)]
     found["envelope of the runs"] = [sf.envelope(runs)]
     return found
@@ -116,7 +123,8 @@ def with_error(value: float, error: float, digits: str) -> str:
 
 def main() -> None:
     runs = sf.load("chinchilla").where("kept")
-    found = frontiers(runs)
+    fitted = surfaces(runs)
+    found = frontiers(runs, fitted, BUDGETS)
     numbers = {
         "VALIDATION": "\n".join(validation(runs)), "EXPONENTS": "\n".join(exponents(found)),
         "APART": f"{max(one.apart for one in found['network']):.0e}",
@@ -125,8 +133,9 @@ def main() -> None:
     page = (ROOT / "benchmarks" / "chinchilla.md.in").read_text()
     for name, value in numbers.items():
         page = page.replace(f"@{name}@", value)
-    shown = {name: several[0] for name, several in found.items()}
-    figure = sf.plot_frontier(shown).figure
+    shown = {name: several[0] for name, several in frontiers(runs, fitted, FEW).items()}
+    figure, ax = plt.subplots(figsize=(7.5, 6))
+    sf.plot_frontier(shown, ax=ax)
     figure.savefig(ROOT / "docs" / "images" / "frontier.png", dpi=150, bbox_inches="tight")
     kernel = sf.fit(sf.AnovaKernelRidge(), runs)
     figure = sf.plot_surface(kernel, sf.compute_optimal(kernel, np.geomspace(1e19, 1e21, 5))).figure

@@ -21,8 +21,8 @@ RIDGE = 1e-3
 REFITS = 200
 STOP = 1e-10
 TARGETS = {"fit": 10, "refits": 80}
-WHY = """Where delta = 0.01 nearly all rows are in the quadratic zone: the baseline needs few rounds, and a fit of ours
-takes the factorisation of one of them and the rest of the time of a second."""
+WHY = """At delta = 0.01 nearly all rows are in the quadratic zone. The baseline then needs few rounds, and a single fit
+of ours is one factorisation and the overhead of NumPy calls on vectors of 240 numbers."""
 
 
 def kernel_rows(quick: bool) -> list[Row]:

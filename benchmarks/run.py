@@ -21,7 +21,10 @@ from typing import Any
 import numpy as np
 import scipy
 
+import allocation
 import bootstrap
+import kernel
+import network
 import solver
 from common import REFITS, ROOT, Row, geometric_mean
 
@@ -50,6 +53,7 @@ def render(results: dict[str, Any]) -> str:
         *paragraph(f"{machine['date']}, {machine['cpu']}, Python {machine['python']}, numpy {machine['numpy']}, scipy "
                    f"{machine['scipy']}."),
         *whole_jobs(results["curves"]), *solver_section(results["solver"], results["surface"]),
+        *surface_section(results["kernel"], results["network"], results["allocation"]),
         *memory_section(results["memory"]), *peer_section(results["peer"]), *missed_section(results["missed_refits"]),
     ]) + "\n"  # fmt: skip
 
@@ -92,6 +96,31 @@ def solver_section(rows: list[Row], surface: Row) -> list[str]:
             f"{met(r['ratio'] >= r['target'])} | {r['worst_gap']:.0e} |" for r in (*rows, surface)
         ]),
         *paragraph(f"Geometric means of the 1D base fits: {means}. The target is 80x."), *paragraph(solver.WHY),
+    ]  # fmt: skip
+
+
+def surface_section(kernels: list[Row], networks: list[Row], frontiers: list[Row]) -> list[str]:
+    kernel_cells = [
+        f"| {r['job']} | {r['baseline']} | {r['ours_ms']:.1f} | {r['ratio']:.1f}x | {r['target']}x "
+        f"{met(r['ratio'] >= r['target'])} | {r['worst_gap']:.0e} |" for r in kernels
+    ]  # fmt: skip
+    network_cells = [
+        f"| {r['job']} | {r['baseline']} | {r['ours_ms']:.0f} | {r['ratio']:.1f}x | none | {r['worst_gap']:.0e} |"
+        for r in networks
+    ]
+    frontier_cells = [
+        f"| optima of {r['resamples']} resamples at {r['budgets']} budgets, {r['job']} | bounded minimize_scalar, one "
+        f"by one (scaled up from {r['sample']}) | {r['ours_ms']:.1f} | {r['ratio']:.0f}x | {allocation.TARGET}x "
+        f"{met(r['ratio'] >= allocation.TARGET)} | {r['gap']:.0e} in log params |" for r in frontiers
+    ]  # fmt: skip
+    wide = "; ".join(f"{r['paper_s']:.0f} s at width {r['width']}" for r in networks)
+    return [
+        "", "## Surfaces, and what is read off them",
+        *table("| job | baseline | ours, ms | ratio | target | worst gap |",
+               [*kernel_cells, *network_cells, *frontier_cells]),
+        *paragraph(kernel.WHY), *paragraph(network.WHY),
+        *paragraph(f"""{networks[0]['epochs']} epochs are timed; at that rate all 5000 of {network.SPLITS} splits take
+            {wide}."""),
     ]  # fmt: skip
 
 
@@ -167,6 +196,8 @@ def main() -> None:
         },
         "curves": bootstrap.curve_jobs(quick), "surface": bootstrap.surface_job(quick), "peer": bootstrap.peer(quick),
         "memory": bootstrap.memory(), "solver": solver.solver_rows(quick), "missed_refits": solver.missed_refits(quick),
+        "kernel": kernel.kernel_rows(quick), "network": network.network_rows(quick),
+        "allocation": allocation.rows(quick),
     }  # fmt: skip
     page = render(results)
     print(page)

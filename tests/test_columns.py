@@ -18,7 +18,7 @@ from scalefit.table import LossTable
             for name in ["n_params", "num_params", "parameters", "model_size", "Model Size", "N-Params", "N"]
         ),
         *(("tokens", name) for name in ["n_tokens", "num_tokens", "train_tokens", "Training Tokens", "D"]),
-        *(("flops", name) for name in ["compute", "six_nd", "Training FLOP", "total_flops", "FLOPs", "C"]),
+        *(("flops", name) for name in ["compute", "training_flops", "Training FLOP", "total_flops", "FLOPs", "C"]),
         *(
             ("loss", name)
             for name in ["val_loss", "valid_loss", "Validation-Loss", "eval_loss", "test_loss", "final_loss", "L"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, LeaveOneOut
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from runs import missing_words, refusal
 from scalefit import anova as anova_room
@@ -60,7 +60,15 @@ def irls(K, y, w, ridge, delta):
 # The optimum.
 
 
-@parametrize_with_checks([AnovaKernelRidge(), AnovaKernelRidge(delta=math.inf)])
+CHECKS = [  # it takes no other array API
+    check
+    for model in (AnovaKernelRidge(), AnovaKernelRidge(delta=math.inf))
+    for check in estimator_checks_generator(model)
+    if "array_api" not in check[1].func.__name__
+]
+
+
+@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=lambda value: str(value)[:60])
 def test_scikit_learn_accepts_it(estimator, check):
     check(estimator)
 
@@ -171,6 +179,48 @@ def test_few_rows_and_constant_outputs_are_fitted(n):
     X = np.arange(2.0 * n).reshape(n, 2)
     assert AnovaKernelRidge().fit(X, np.full(n, 3.0)).predict(X).tolist() == [3.0] * n
     assert AnovaKernelRidge().fit(X, np.arange(n)).converged_
+
+
+def test_every_way_to_a_step_gives_the_same_step():
+    X, _ = table(40)
+    rng = np.random.default_rng(0)
+    w = rng.uniform(0.5, 2.0, 40)
+    problem = HuberRidge(anova(2, main=1.0, interaction=1.0, length_scale=1.0)(X, X), w, 1e-2, 0.1)
+    A = problem.K + np.diag(1e-2 / w)
+    free, known, base = rng.random((6, 40)) < 0.6, rng.standard_normal((6, 40)), rng.random(40) < 0.5
+    free[0], free[1], free[2] = base, False, True
+    shared = huber_ridge._shared(huber_ridge._pivoted(problem, base), base, free, known)
+    for own, values, step in zip(free, known, shared, strict=True):
+        assert np.where(own, A @ step, step) == pytest.approx(values, abs=1e-9)
+        # the condition of A is 1e4
+        assert huber_ridge._by_free(problem, own, values) == pytest.approx(step, rel=1e-7, abs=1e-7)
+        by_bound = huber_ridge._by_bound(problem.factor(np.arange(40)), own, values)
+        assert by_bound == pytest.approx(step, rel=1e-7, abs=1e-7)
+
+
+def test_a_step_goes_to_the_least_of_the_objective():
+    rng = np.random.default_rng(0)
+    B, n, delta = 30, 20, 0.3
+    J = rng.standard_normal((n, n))
+    K, c, s = J @ J.T, rng.standard_normal((B, n)), rng.standard_normal((B, n))
+    W, y = rng.integers(0, 3, (B, n)).astype(float), rng.standard_normal((B, n))
+    s[:20] = y[:20] @ np.linalg.inv(K) - c[:20]  # to the fit through all rows
+    length = huber_ridge._length(y - c @ K, s @ K, W, delta, 0.05 * c, 0.05 * s)
+
+    def objective(t):
+        at = c + t[:, None] * s
+        return np.sum(W * Huber(delta).rho(y - at @ K), axis=1) + 0.025 * np.sum(at @ K * at, axis=1)
+
+    def falls(t):
+        return objective(t + 1e-6) < objective(t)
+
+    downhill = falls(np.zeros(B))
+    assert downhill[:20].all()
+    inner = downhill & (length < 1)
+    assert inner.sum() > 5
+    grid = np.stack([objective(np.full(B, t)) for t in np.linspace(0, 1, 201)])
+    assert np.all((objective(length) <= grid.min(axis=0) * (1 + 1e-12))[downhill])
+    assert np.all(length[~downhill] == 1)  # not a step of Newton's: nothing to search
 
 
 def test_what_does_not_converge_says_so(monkeypatch):
@@ -345,6 +395,14 @@ def test_no_refit_changes_the_fit_nor_its_inputs():
     assert vars(model) == before
     assert np.array_equal(Y, kept[0])
     assert np.array_equal(W, kept[1])
+
+
+def test_wild_refits_and_refits_without_a_row_are_not_solved_alone(monkeypatch):
+    X, y = table(50)
+    model = AnovaKernelRidge(delta=0.01).fit(X, y)
+    monkeypatch.setattr(huber_ridge, "ROUNDS", 0)  # of one table
+    for scheme in ("wild", "wild, weighted", "jackknife"):
+        assert model.refits(*tables_of(scheme, X, y)).flags == {}
 
 
 def test_tables_that_differ_from_the_fit_are_refitted_all_the_same(monkeypatch):

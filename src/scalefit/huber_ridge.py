@@ -219,34 +219,41 @@ def _length(r: Floats, g: Floats, W: Floats, delta: float, pull: Floats, change:
 
     Residuals are r - t g, ridge times the coefficients pull + t change, all (B, n).
     """
-
-    def slope(t: Floats, of: NDArray[np.intp]) -> Floats:
-        t = t[:, None]  # the pulls of ridge and loss nearly cancel: row by row, before they are summed
-        push = W[of] * np.clip(r[of] - t * g[of], -delta, delta)
-        return np.asarray(np.sum(g[of] * (pull[of] + t * change[of] - push), axis=1))
-
     length = np.ones(len(r))
     # a step that stays on the quadratic piece that it was made for ends at the optimum
     far = np.flatnonzero(np.any((_zone(r, delta) != _zone(r - g, delta)) & (W > 0), axis=1))
-    # nor is there a better end where the objective falls all the way, or in rounding alone
-    far = far[(slope(np.zeros(len(far)), far) < 0) & (slope(length[far], far) > 0)]
     if not len(far):
         return length
-    with np.errstate(divide="ignore", invalid="ignore"):
-        knots = np.concatenate([(r[far] - delta) / g[far], (r[far] + delta) / g[far]], axis=1)
+    r, g, W, pull, change = (array[far] for array in (r, g, W, pull, change))
+
+    def slope(t: Floats) -> Floats:
+        push = W * np.clip(r - t * g, -delta, delta)
+        # ridge and loss nearly cancel: row by row, before they are summed
+        return np.asarray(np.sum(g * (pull + t * change - push), axis=1, keepdims=True))
+
+    # nor is there a better end where the objective falls all the way, or in rounding alone
+    searched = (slope(np.zeros((len(far), 1))) < 0) & (slope(np.ones((len(far), 1))) > 0)
+    knots, rows = _knots(r, g, delta), np.arange(len(far))[:, None]
+    first, last = np.zeros_like(rows), np.full_like(rows, knots.shape[1] - 1)
+    for _ in range((knots.shape[1] - 2).bit_length()):
+        middle = (first + last) // 2
+        rises = slope(knots[rows, middle]) > 0
+        first, last = np.where(rises, first, middle), np.where(rises, middle, last)
+    low, high = knots[rows, first], knots[rows, last]
+    down, up = -slope(low), slope(high)  # between two knots the slope is a line
+    share = down / np.where(searched, down + up, 1.0)
+    length[far] = np.where(searched, low + (high - low) * share, 1.0)[:, 0]
+    return length
+
+
+def _knots(r: Floats, g: Floats, delta: float) -> Floats:
+    """(B, m) lengths at which a residual enters or leaves the quadratic zone, between 0 and 1, in order."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        knots = np.concatenate([(r - delta) / g, (r + delta) / g], axis=1)
     inside = (knots > 0) & (knots < 1)
     most = int(np.max(np.count_nonzero(inside, axis=1)))
     knots = np.sort(np.where(inside, knots, 1.0), axis=1)[:, :most]
-    knots = np.concatenate([np.zeros((len(far), 1)), knots, np.ones((len(far), 1))], axis=1)
-    rows, low, high = np.arange(len(far)), np.zeros(len(far), dtype=np.intp), np.full(len(far), most + 1)
-    for _ in range(most.bit_length()):
-        middle = (low + high) // 2
-        rises = slope(knots[rows, middle], far) > 0
-        low, high = np.where(rises, low, middle), np.where(rises, middle, high)
-    near, end = knots[rows, low], knots[rows, high]
-    down, up = -slope(near, far), slope(end, far)  # between two knots the slope is a line
-    length[far] = near + (end - near) * down / (down + up)
-    return length
+    return np.concatenate([np.zeros((len(r), 1)), knots, np.ones((len(r), 1))], axis=1)
 
 
 def _zone(r: Floats, delta: float) -> NDArray[np.int8]:
