@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.kernel_ridge import KernelRidge
+from sklearn.tree import DecisionTreeRegressor
 
 import scalefit as sf
 from scalefit import flops
@@ -172,6 +173,63 @@ def test_what_is_no_fit_of_params_and_tokens_is_refused():
         sf.compute_optimal(law(), [[1e20]])
 
 
+def table_of(loss):
+    return sf.LossTable.from_frame(DESIGN.assign(loss=loss(DESIGN["params"], DESIGN["tokens"])))
+
+
+def test_a_fit_that_is_not_ok_has_no_frontier_that_is():
+    rising = sf.fit(sf.Chinchilla, table_of(lambda N, D: 1 + (N / 1e8) ** 0.1 + (D / 1e9) ** 0.1))
+    best = sf.compute_optimal(rising, [1e20])
+    assert not rising.ok
+    assert not best.ok
+    assert repr(best).startswith("NOT OK  the fit: ")
+    assert best.to_dict()["doubts"] == [f"the fit: {note}" for note in rising.notes]
+
+
+def test_a_surface_that_rises_both_ways_says_so():
+    table = table_of(lambda N, D: 1 + (N / 1e8) ** 0.1 + (D / 1e9) ** 0.1)
+    best = sf.compute_optimal(sf.fit(KernelRidge(kernel="rbf", gamma=0.1, alpha=1e-8), table), [1e19, 1e20])
+    assert best.bracketed.all()
+    assert not best.ok
+    assert "at 2 of 2 optima, the first at 1e+19 FLOPs, a larger model" in best.doubts[0]
+    assert "the lowest loss rises from" in best.rises[0]
+
+
+def test_a_surface_of_steps_says_that_its_routes_disagree():
+    steps = sf.fit(DecisionTreeRegressor(max_depth=4, random_state=0), sf.simulate(sf.HOFFMANN_2022, DESIGN))
+    best = sf.compute_optimal(steps, [1e20, 3e20])
+    assert best.apart > 0.05
+    assert not best.ok
+    assert any("made of steps" in doubt for doubt in best.doubts)
+
+
+def test_three_runs_are_no_surface():
+    frame = sf.grid(params=[1e8, 1e9, 1e10]).assign(tokens=[1e9, 5e10, 2e10], loss=[3.0, 2.5, 2.4])
+    assert sf.fit(sf.AnovaKernelRidge(), sf.LossTable.from_frame(frame)).status is sf.Status.NO_SPARE_ROWS
+
+
+def test_a_far_optimum_is_noted_without_a_bootstrap():
+    assert "over 2 decades beyond the runs" in sf.compute_optimal(law(), [1e20, 1e30]).notes[0]
+    assert sf.compute_optimal(law(), [1e20]).notes == ()
+
+
+def test_an_optimum_beside_the_end_of_a_budget_is_no_edge():
+    # serving eats up nearly half of the budget at its largest affordable model: between two points of a coarse grid
+    boot = sf.bootstrap(law(noise=0.003), resamples=60)
+    best = sf.compute_optimal(boot, np.geomspace(2e21, 3e22, 6), cost=flops.with_inference(2e12))
+    assert best.bracketed.all()
+    assert best.draws.optima.bracketed.all()
+    assert not best.interval("params", -1, level=0.8).refused
+
+
+def test_a_cost_that_turns_beyond_the_runs_is_refused():
+    def turns(params, tokens):
+        return 6 * tokens * np.where(params > 2e11, 4e22 / params, params)
+
+    with pytest.raises(ValueError, match="must increase in params"):
+        sf.compute_optimal(law(), [1e20], cost=turns)
+
+
 # Bands.
 
 
@@ -305,7 +363,37 @@ def test_exponents_weigh_budgets_by_their_precision():
     assert abs(plain.a - 0.497029) < 5e-7
 
 
+def test_exponents_count_the_budgets_that_most_refits_bracket():
+    boot = sf.bootstrap(surface(noise=0.01), resamples=100)
+    best = sf.compute_optimal(boot, np.geomspace(1e18, 5e21, 16))
+    loose = best.bracketed & ~best.settled
+    assert loose.any()
+    found = best.exponents()
+    assert found.budgets == int(np.sum(best.bracketed & best.settled))
+    assert found.left_out == int(loose.sum())
+    assert f"{found.left_out} more are not bracketed in over a tenth of the refits" in repr(found)
+
+
+def test_one_budget_asked_for_twice_has_no_exponents():
+    with pytest.raises(ValueError, match="two budgets"):
+        sf.compute_optimal(law(), [1e20, 1e20]).exponents()
+    with pytest.raises(ValueError, match="the lower first"):
+        sf.compute_optimal(law(), BUDGETS).exponents(window=(1e19,))
+
+
 # The other way round.
+
+
+def test_questions_the_other_way_round_are_of_one_fit():
+    boot = sf.bootstrap(law(noise=0.003), resamples=30)
+    for ask in (lambda fit: sf.budget_for(fit, 2.5), lambda fit: sf.extra_compute(fit, 1e21, 0.5)):
+        with pytest.raises(TypeError, match=r"boot.interval\(lambda fit"):
+            ask(boot)
+        interval = boot.interval(ask, level=0.8)
+        assert sf.Doubt.FAR not in [doubt for doubt, _ in interval.doubts]
+        assert interval.low < interval.estimate < interval.high
+    with pytest.raises(ValueError, match="one budget"):
+        sf.extra_compute(law(), [1e20, 1e21], 0.5)
 
 
 def test_the_budget_for_a_loss_gives_that_loss():

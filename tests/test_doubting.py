@@ -104,6 +104,7 @@ PROVOKED = {
     "SOME_FAILED": (lambda: boot().interval(fails_in(0.09)), []),
     "NOT_CONVERGED": (lambda: loose(0.09).interval("alpha"), []),
     "ONE_VALUE": (lambda: boot().interval(lambda fit: 4.2), []),
+    "OFF_CENTRE": (lambda: boot().interval(lambda fit: fit.law.alpha + 9 * is_resample(fit)), []),
     "NO_ACCELERATION": (
         lambda: boot().interval(lambda fit: (fit if is_resample(fit) else curve()).law.alpha, method="bca"),
         ["COVERS_LESS"],

@@ -11,9 +11,9 @@ from sklearn.kernel_ridge import KernelRidge
 
 import scalefit as sf
 from scalefit.drawing import PALETTE
-from scalefit.frontier import QUANTITIES
 from scalefit.frontier_plots import plot_frontier
 from scalefit.isoflops import envelope
+from scalefit.optima import QUANTITIES
 
 BUDGETS = np.array([1e19, 3e19, 1e20, 3e20, 1e21])
 GRID = sf.grid(params=np.geomspace(1e8, 1e10, 6), tokens=np.geomspace(1e9, 1e11, 6))

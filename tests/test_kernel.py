@@ -198,6 +198,22 @@ def test_every_way_to_a_step_gives_the_same_step():
         assert by_bound == pytest.approx(step, rel=1e-7, abs=1e-7)
 
 
+def test_bound_coefficients_are_exact():
+    # the ridge would magnify what they are off: bounds 1e-11 too small move fitted values by 1e-11 / 1e-7 of delta
+    X, y = table(40, noise=0.5)
+    problem = HuberRidge(anova(2, main=1.0, interaction=1.0, length_scale=3.0)(X, X), np.ones(40), 1e-7, 1e-3)
+    optimum = solve(problem, y)
+    free = np.abs(y - optimum.fitted[0]) <= 1e-3
+    assert 5 < free.sum() < 35
+
+    def step(free, known):
+        return huber_ridge._by_free(problem, free[0], known[0])[None]
+
+    start = step(free[None], np.where(free, y, optimum.dual * (1 - 1e-11)))  # free rows are as these bounds have them
+    found = huber_ridge._minimise(problem, y[None], np.ones((1, 40)), start, step, 50)
+    assert found.dual[0, ~free] == pytest.approx(optimum.dual[0, ~free], rel=2e-14)
+
+
 def test_a_step_goes_to_the_least_of_the_objective():
     rng = np.random.default_rng(0)
     B, n, delta = 30, 20, 0.3
@@ -440,8 +456,11 @@ def test_tables_that_a_fit_refuses_fail():
     assert np.isnan(made.predict(X)[:2]).all()
     assert made[2].predict(X) == pytest.approx(model.predict(X), abs=1e-6)  # of so small a ridge
     assert "refit 0 failed" in refusal(made.__getitem__, 0)
-    shared = model.refits(X, np.stack([y, y]), np.full((1, 20), 1e9))
-    assert shared.failed.all()
+    W = np.full((2, 20), 1e9)
+    W[1, 0] = 0.0  # no duplicates: this one can be fitted
+    made, single = model.refits(X, y[None], W), loop(model, X, y[None], W)
+    assert made.failed.tolist() == single.failed.tolist() == [True, False]
+    assert made.predict(X)[1] == pytest.approx(single.predict(X)[1], abs=1e-6)
     own = np.stack([X, np.full_like(X, np.nan)])
     assert model.refits(own, y[None]).failed.tolist() == [False, True]
 

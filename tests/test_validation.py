@@ -131,6 +131,12 @@ def test_surfaces_lie_below_the_2d_formula_on_random_splits(chinchilla):
     assert (frame["ratio"][1:] + frame["ratio_se"][1:] < 1).all()
 
 
+def test_the_network_lies_below_the_2d_formula_on_other_splits(chinchilla):
+    pytest.importorskip("torch")
+    frame = validate([sf.Chinchilla, NetworkRegressor()], chinchilla.where("kept"), cv=6, seed=1).to_frame()
+    assert frame["ratio"][1] + frame["ratio_se"][1] < 1
+
+
 def test_leaving_out_a_model_size_of_chinchilla(chinchilla):
     runs = chinchilla.where("kept")
     made = validate({"2D": sf.Chinchilla, "kernel": KERNEL}, runs, cv=LeaveOneGroupOut(), groups="params")

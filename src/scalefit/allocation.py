@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .costs import COUNTS, Cost, check_cost, cost_name, spend
+from .doubting import DECADES
 from .flops import WithInference, six_nd
-from .frontier import Draws, Frontier, Optima
+from .frontier import Frontier
 from .laws import SeparableLaw, Term
+from .optima import Draws, Optima
 from .replicates import Refits
 from .resampled import Bootstrap
 from .result import Fit
@@ -22,6 +24,8 @@ Predict = Callable[[Floats], Floats]
 POINTS = 100  # the paper takes 50 or 100
 ZOOM = 20  # cells that a pair of neighbouring cells is divided into
 FINE, ROUGH = 1e-4, 2e-2  # steps of log counts down to which an optimum is followed: of a fit, of a resample
+NUDGE = 1.01  # factor of params by which the slope at an optimum is seen
+TORN = 0.05  # beyond which they do not speak of one optimum
 SAME = 1e-3  # difference of the routes, of log params, that is not worth a word
 MISMATCH = 0.05  # of log FLOPs, beyond which the table was made by another cost
 MOST_VALUES = 20_000_000  # losses at once: a bound on memory
@@ -83,22 +87,38 @@ def compute_optimal(fit: Fit | Bootstrap, flops: ArrayLike, *, cost: Cost = six_
         source = f"optimum of {base.formula} by its closed form, C = 6 N D"
         apart, notes = None, ()
     else:
-        check_cost(cost, base.table["params"], base.table["tokens"])
+        check_cost(cost, base.table["params"], base.table["tokens"], everywhere=base.has_law)
         optima, apart = _both_routes(base, budgets, cost, points)
         source = f"optimum of {base.formula} by search, C = {cost_name(cost)}"
         notes = () if apart <= SAME else (f"the routes over params and tokens differ by {apart:.2g} in log params",)
+    reach = _reach(base, optima)
     return Frontier(
         budgets, optima.params[0], optima.tokens[0], optima.loss[0], optima.at_edge[0], source,
-        (*notes, *_mismatch(base, cost)), reach=_reach(base, optima), apart=apart,
+        (*notes, *_mismatch(base, cost), *_far(budgets, reach)), reach=reach, apart=apart,
+        doubts=(*(f"the fit: {note}" for note in base.notes), *_uphill(base, budgets, optima), *_torn(apart)),
         draws=None if fit is base else _draws(fit, base, budgets, cost, points, closed),
     )  # fmt: skip
 
 
+def check_plane(fit: Any) -> None:
+    """Raise TypeError if this is no fit of params and tokens.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e8, 1e9, 1e10], tokens=[1e9, 1e10, 1e11]))
+    >>> check_plane(sf.fit(sf.Chinchilla, runs))
+    """
+    if isinstance(fit, Fit) and set(fit.inputs) == {"params", "tokens"}:
+        return
+    what = f"a fit of {', '.join(fit.inputs)}" if isinstance(fit, Fit) else f"a {type(fit).__name__}"
+    remedy = "; ask boot.interval(lambda fit: ...) for an interval of the answer" if isinstance(fit, Bootstrap) else ""
+    raise TypeError(f"this needs a Fit of params and tokens, not {what}{remedy}.")
+
+
 def _checked(base: Any, flops: ArrayLike, points: int) -> Floats:
     """(m,) budgets."""
-    if not isinstance(base, Fit) or set(base.inputs) != {"params", "tokens"}:
-        what = f"a fit of {', '.join(base.inputs)}" if isinstance(base, Fit) else type(base).__name__
-        raise TypeError(f"compute_optimal needs a Fit, or a Bootstrap of one, of params and tokens, not {what}.")
+    check_plane(base)
     budgets = np.atleast_1d(np.asarray(flops, dtype=float))
     if budgets.ndim != 1 or not len(budgets):
         raise ValueError(f"flops must be one budget or a row of them, but its shape is {np.shape(flops)}.")
@@ -144,9 +164,10 @@ def _in_closed_form(terms: tuple[Term, Term], budgets: Floats, numbers: Mapping[
         log_D = C - log_N
         loss = E + np.exp(log_A - alpha * log_N) + np.exp(log_B - beta * log_D)
         params, tokens = np.exp(log_N), np.exp(log_D)
-    good = np.isfinite(params) & np.isfinite(tokens) & (params > 0) & (tokens > 0)
+        good = np.isfinite(params) & np.isfinite(tokens) & (params > 0) & (tokens > 0)
+        at_edge = (np.minimum(params, tokens) < COUNTS[0]) | (np.maximum(params, tokens) > COUNTS[1])
     params, tokens, loss = (np.where(good, value, np.nan) for value in (params, tokens, loss))
-    return Optima(params, tokens, loss, np.zeros(params.shape, dtype=bool))
+    return Optima(params, tokens, loss, at_edge & good)
 
 
 def _both_routes(fit: Fit, budgets: Floats, cost: Cost, points: int) -> tuple[Optima, float]:
@@ -193,16 +214,16 @@ def _follow(
     predict: Predict, fit: Fit, budgets: Floats, cost: Cost, along: str, x: Floats, loss: Floats, step: float
 ) -> Optima:  # fmt: skip
     """Optima followed from the losses at a first grid x, (1, m, G), down to steps of log counts."""
-    known = np.isfinite(loss)
-    best = np.argmin(loss, axis=2)
-    first, last = np.argmax(known, axis=2), known.shape[2] - 1 - np.argmax(known[:, :, ::-1], axis=2)
-    at_edge, none = (best == first) | (best == last), ~known.any(axis=2)
+    none, best = ~np.isfinite(loss).any(axis=2), np.argmin(loss, axis=2)
     x = np.broadcast_to(x, loss.shape)
     while float(np.max(x[:, :, 1] - x[:, :, 0])) > step:
         low, high = (_at(x, np.clip(best + side, 0, x.shape[2] - 1)) for side in (-1, 1))
         x = low[:, :, None] + (high - low)[:, :, None] * np.linspace(0, 1, ZOOM + 1)
         loss = _losses(predict, fit, budgets, cost, along, x)
         best = np.argmin(loss, axis=2)
+    at_edge = (best == 0) | (best == x.shape[2] - 1)  # of the search, or next to where there is no answer
+    for side in (-1, 1):
+        at_edge |= ~np.isfinite(_at(loss, np.clip(best + side, 0, x.shape[2] - 1)))
     at, lowest = _vertex(x, loss, best)
     one = np.exp(at)
     other = spend(cost, budgets, one, _other(along))
@@ -254,6 +275,44 @@ def _reach(fit: Fit, optima: Optima) -> Floats:
         with np.errstate(invalid="ignore"):
             beyond = np.fmax(beyond, np.log10(np.maximum(counts / runs.max(), runs.min() / counts)))
     return beyond
+
+
+def _far(budgets: Floats, reach: Floats) -> tuple[str, ...]:
+    """Says where an optimum lies so far beyond the runs that the formula itself is in doubt."""
+    far = reach > DECADES
+    if not far.any():
+        return ()
+    return (
+        f"{int(far.sum())} of {len(far)} optima, the first at {budgets[far][0]:.3g} FLOPs, lie over {DECADES:g} "
+        "decades beyond the runs: there the formula itself is in doubt.",
+    )
+
+
+def _torn(apart: float | None) -> tuple[str, ...]:
+    """Says that a surface has no valley to speak of: it is made of steps, or has several."""
+    if apart is None or apart <= TORN:
+        return ()
+    return (
+        f"a search over params and one over tokens end {apart:.2g} apart in log params: the surface is made of steps, "
+        "or has several valleys. Choose a smooth one.",
+    )
+
+
+def _uphill(fit: Fit, budgets: Floats, optima: Optima) -> tuple[str, ...]:
+    """Says where a larger model on the same tokens has a higher loss: then a smaller budget is better."""
+    good = optima.bracketed[0]
+    columns = {"params": optima.params[0, good], "tokens": optima.tokens[0, good]}
+    if fit.has_law or not good.any():
+        return ()
+    larger = {**columns, "params": columns["params"] * NUDGE}
+    here, there = (fit.model.predict(np.stack([at[name] for name in fit.inputs], axis=1)) for at in (columns, larger))
+    up = there > here
+    if not up.any():
+        return ()
+    return (
+        f"at {int(up.sum())} of {len(up)} optima, the first at {budgets[good][up][0]:.3g} FLOPs, a larger model on the "
+        "same tokens has a higher loss, so less compute is better: look for undertuned or diverged runs.",
+    )
 
 
 def _mismatch(fit: Fit, cost: Cost) -> tuple[str, ...]:

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .doubting import DECADES
 from .exponents import Exponents, power_of, regressions
-from .frontier import QUANTITIES, Frontier, Optima, Quantity
+from .frontier import Frontier
 from .intervals import Interval, Method
+from .optima import QUANTITIES, Optima, Quantity
 from .parts import Trace
 from .result import Fit
 from .table import LossTable
@@ -192,10 +194,9 @@ class Lines:
         low, high = self.exponents.window
         best = self.frontier
         inside = (best.flops >= low) & (best.flops <= high)
-        used = inside & best.bracketed
-        found: dict[str, Any] = dict(
-            regressions(best.flops, optima, inside, None if best.sd is None else 1 / best.sd**2)
-        )
+        used = inside & best.bracketed & best.settled
+        weights = None if best.sd is None else 1 / best.sd**2
+        found: dict[str, Any] = dict(regressions(best.flops, optima, used, weights))
         law = power_of(best.flops[used], best.loss[used])
         if law is not None:
             shares = optima.bracketed[:, used].astype(float)
@@ -254,7 +255,17 @@ class Plan:
         Of budgets that nobody asked for some may be at an edge, if there are enough others for exponents.
         """
         answered = all(answer.ok for answer in self.answers) if self.asked else self.exponents is not None
-        return (self.fit is None or self.fit.ok) and answered
+        return (self.fit is None or self.fit.ok) and answered and not self.frontier.rises
+
+    @property
+    def far(self) -> tuple[str, ...]:
+        """Says which answers lie so far beyond the runs that what gave them is itself in doubt."""
+        return tuple(
+            f"at {answer.flops:.4g} FLOPs the answer lies {answer.reach:.1f} decades beyond the runs: there "
+            f"{'a straight line' if answer.by_lines else 'the formula'} is itself in doubt."
+            for answer in self.answers
+            if answer.reach > DECADES
+        )
 
     @property
     def intervals(self) -> list[tuple[str, Interval]]:
@@ -264,8 +275,11 @@ class Plan:
 
     @property
     def refused(self) -> bool:
-        """Whether intervals were asked for, and there is none."""
-        return self.frontier.draws is not None and all(one.refused for _, one in self.intervals)
+        """Whether intervals were asked for, and there is none: none at the budgets, if these were asked."""
+        of_budgets = [one for answer in self.answers for one in answer.intervals.values()] if self.asked else []
+        return self.frontier.draws is not None and all(
+            one.refused for one in of_budgets or [one for _, one in self.intervals]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values."""

@@ -49,8 +49,16 @@ def spend(cost: Cost, budgets: Floats, known: Floats, unknown: Literal["params",
     return np.where(possible, np.exp((low + high) / 2), np.nan)
 
 
-def check_cost(cost: Cost, params: Floats, tokens: Floats) -> None:
-    """Raise an error if a cost is no increasing function of params and tokens around the runs.
+def check_cost(cost: Cost, params: Floats, tokens: Floats, *, everywhere: bool = False) -> None:
+    """Raise an error if a cost is no increasing function of params and tokens.
+
+    Parameters
+    ----------
+    cost : callable
+    params, tokens : (n,) arrays, count
+        Of the runs, around which it is tried.
+    everywhere : bool
+        Whether it has to increase from 1 to 1e30 too, where the optimum of a formula is looked for.
 
     Raises
     ------
@@ -80,8 +88,18 @@ def check_cost(cost: Cost, params: Floats, tokens: Floats) -> None:
             f"cost must be positive and finite, but is {found[i, j]} at params {N[i]:.3g}, tokens {D[j]:.3g} "
             f"({int(bad.sum())} of {bad.size} points around the runs)."
         )
+    _check_increase(N, D, found, least=np.nextafter(0, 1))
+    if everywhere:
+        x = np.geomspace(*COUNTS, 121)
+        with np.errstate(over="ignore", invalid="ignore"):
+            wide = np.asarray(cost(*np.meshgrid(x, x, indexing="ij")), dtype=float)
+        _check_increase(x, x, wide, least=0.0)  # far from the runs, one count may drown in the other
+
+
+def _check_increase(N: Floats, D: Floats, found: Floats, *, least: float) -> None:
     for axis, name, x in ((0, "params", N), (1, "tokens", D)):
-        falls = np.diff(found, axis=axis) <= 0
+        with np.errstate(invalid="ignore"):
+            falls = np.diff(found, axis=axis) < least
         if falls.any():
             i, j = np.argwhere(falls)[0]
             place = (i, j)[axis]

@@ -71,6 +71,17 @@ def find_doubts(
     if trace.reach > DECADES:
         found.append((Doubt.FAR, f"{trace.reach:.1f} decades"))
     found += _about_method(method, scheme, parts)
+    return in_order(found)
+
+
+def in_order(found: Found) -> tuple[tuple[Doubt, str], ...]:
+    """Doubts, most severe first.
+
+    Examples
+    --------
+    >>> in_order([(Doubt.FAR, ""), (Doubt.NO_VALUE, "")])[0][0]
+    <Doubt.NO_VALUE>
+    """
     order = list(Doubt)
     return tuple(sorted(found, key=lambda pair: order.index(pair[0])))
 
@@ -134,7 +145,7 @@ def _about_tails(
             return [(Doubt.RANGE_OF_DRAWS, f"{distinct:.0f} patterns of {units} clusters")]
         return [(Doubt.TOO_FEW_DRAWS, f"{units} units, {distinct:.0f} resamples, tails of {100 * least:.2g} %")]
     if least * len(draws) < 1:
-        return [(Doubt.TOO_FEW_RESAMPLES, f"{len(draws)} resamples, tails of {100 * least:.2g} %")]
+        return [(Doubt.TOO_FEW_RESAMPLES, f"{len(draws)} resamples, at least {np.ceil(1 / least):.0f} needed")]
     return []
 
 

@@ -63,6 +63,8 @@ class Exponents:
         Exponents over other windows of the same budgets.
     notes : tuple of str
         What is wrong with the fit of the loss.
+    left_out : int
+        Budgets of the window whose optimum is not bracketed in over a tenth of the refits.
 
     Examples
     --------
@@ -85,6 +87,7 @@ class Exponents:
     window: tuple[float, float]
     windows: pd.DataFrame
     notes: tuple[str, ...] = ()
+    left_out: int = 0
 
     def params(self, flops: ArrayLike) -> Any:
         """Parameters that the line gives for a budget, which it extrapolates without a word."""
@@ -109,7 +112,8 @@ class Exponents:
         lines = {"log_params": self.log_params, "log_tokens": self.log_tokens}
         rows = self.windows.to_dict(orient="records")
         return {
-            **numbers, **lines, "budgets": self.budgets, "window": list(self.window), "moved": self.moved,
+            **numbers, **lines, "budgets": self.budgets, "left_out": self.left_out, "window": list(self.window),
+            "moved": self.moved,
             "windows": [{str(k): int(v) if k == "budgets" else _finite(v) for k, v in row.items()} for row in rows],
             "intervals": {name: interval.to_dict() for name, interval in self.intervals.items()},
             "notes": list(self.notes),
@@ -117,6 +121,8 @@ class Exponents:
 
     def __repr__(self) -> str:
         lines = ["{} budgets from {:.3g} to {:.3g} FLOPs".format(self.budgets, *self.window)]
+        if self.left_out:
+            lines.append(f"note  {self.left_out} more are not bracketed in over a tenth of the refits, and left out")
         lines += [f"NOT OK  the law of the loss: {note}" for note in self.notes]
         for name, meaning in SYMBOLS.items():
             if not np.isfinite(getattr(self, name)):  # too few budgets for the law of the loss

@@ -2,72 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from .exponents import SYMBOLS, Exponents, power_of, regressions
-from .intervals import Interval, Method
+from .intervals import MOST_FAILED, Interval, Method
+from .optima import QUANTITIES, Draws, Optima, Quantity
 from .parts import Trace
-from .resampled import Bootstrap
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Quantity = Literal["params", "tokens", "loss", "tokens_per_param"]
-
-QUANTITIES: tuple[Quantity, ...] = ("params", "tokens", "loss", "tokens_per_param")
-
-
-@dataclass(frozen=True, eq=False)
-class Optima:
-    """Optima of R fits at m budgets, (R, m) arrays; nan where there is none.
-
-    Examples
-    --------
-    >>> one = Optima(np.array([[1e9]]), np.array([[2e10]]), np.array([[2.5]]), np.array([[False]]))
-    >>> one.get("tokens_per_param").tolist()
-    [[20.0]]
-    """
-
-    params: Floats
-    tokens: Floats
-    loss: Floats
-    at_edge: Bools
-
-    def get(self, quantity: Quantity) -> Floats:
-        """(R, m) values of a quantity."""
-        if quantity not in QUANTITIES:
-            raise ValueError(f"a frontier has {', '.join(QUANTITIES)}, not {quantity!r}.")
-        value: Floats = self.tokens / self.params if quantity == "tokens_per_param" else getattr(self, quantity)
-        return value
-
-    @property
-    def bracketed(self) -> Bools:
-        """(R, m) where there is an optimum that is not at an edge."""
-        return np.isfinite(self.params) & np.isfinite(self.tokens) & ~self.at_edge
-
-
-@dataclass(frozen=True, eq=False)
-class Draws:
-    """What a bootstrap says about a frontier: the optima of every refit.
-
-    Attributes
-    ----------
-    bootstrap : Bootstrap
-    optima : Optima
-        Of the B resamples.
-    jackknife : callable
-        Gives the `Optima` with each unit left out; called for BCa alone.
-    """
-
-    bootstrap: Bootstrap
-    optima: Optima
-    jackknife: Callable[[], Optima]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -87,6 +37,8 @@ class Frontier:
         How it was found.
     notes : tuple of str
         What a reader should know.
+    doubts : tuple of str
+        What is wrong with the fit that the frontier is read off.
     sd : (m,) array, optional
         Standard deviation of log params; `exponents` weighs by its inverse square.
     reach : (m,) array, optional
@@ -114,6 +66,7 @@ class Frontier:
     at_edge: Bools
     source: str
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     sd: Floats | None = None
     reach: Floats | None = None
     apart: float | None = None
@@ -138,9 +91,31 @@ class Frontier:
         return np.asarray(self.optima.bracketed[0])
 
     @property
+    def settled(self) -> Bools:
+        """(m,) budgets at which at most a tenth of the refits has no bracketed optimum; all without a bootstrap."""
+        if self.draws is None:
+            return np.ones(len(self), dtype=bool)
+        return np.asarray(np.mean(~self.draws.optima.bracketed, axis=0) <= MOST_FAILED)
+
+    @property
     def ok(self) -> bool:
-        """Whether every budget has an optimum that is not at an edge."""
-        return bool(self.bracketed.all())
+        """Whether every budget has an optimum that is not at an edge, the loss falls, and the fit is ok."""
+        return bool(self.bracketed.all()) and not self.doubts and not self.rises
+
+    @property
+    def rises(self) -> tuple[str, ...]:
+        """Says where the lowest loss rises with the budget, although more compute need not be used badly."""
+        order = np.argsort(self.flops, kind="stable")
+        order = order[self.bracketed[order]]
+        flops, loss = self.flops[order], self.loss[order]
+        up = np.flatnonzero((np.diff(loss) > 1e-9 * loss[:-1]) & (np.diff(flops) > 0))
+        if not len(up):
+            return ()
+        first = up[0]
+        return (
+            f"the lowest loss rises from {loss[first]:.4g} to {loss[first + 1]:.4g} between {flops[first]:.3g} and "
+            f"{flops[first + 1]:.3g} FLOPs ({len(up)} such): look for undertuned or diverged runs.",
+        )
 
     def interval(
         self, quantity: Quantity, index: int = 0, level: float = 0.95, *, method: Method | None = None
@@ -207,7 +182,8 @@ class Frontier:
         Parameters
         ----------
         window : (float, float), optional
-            Budgets that count, in FLOPs; all by default. Budgets without a bracketed optimum never count.
+            Budgets that count, in FLOPs; all by default. Budgets without a bracketed optimum never count, nor those
+        that have none in over a tenth of the refits: else the refits would speak of other budgets than the estimate.
         level : float
             Of the intervals, where the frontier comes from a bootstrap.
         method : {"percentile_t", "bca", "percentile", "basic"}, optional
@@ -235,35 +211,36 @@ class Frontier:
         (0.4516, 0.5484, 0.1535)
         """
         low, high = _window(window, self.flops)
-        inside = (self.flops >= low) & (self.flops <= high)
-        used = inside & self.bracketed
-        if used.sum() < 2:
+        within = (self.flops >= low) & (self.flops <= high)
+        used = within & self.settled & self.bracketed
+        if len(np.unique(self.flops[used])) < 2:
             raise ValueError(
-                f"exponents need two budgets with a bracketed optimum, and {int(used.sum())} of {int(inside.sum())} "
+                f"exponents need two budgets with a bracketed optimum, and {int(used.sum())} of {int(within.sum())} "
                 f"between {low:.3g} and {high:.3g} FLOPs have one. Ask for budgets within the runs."
             )
         weights = None if self.sd is None else 1 / self.sd**2
-        base = regressions(self.flops, self.optima, inside, weights)
+        base = regressions(self.flops, self.optima, used, weights)
         law = power_of(self.flops[used], self.loss[used])
         numbers = {name: float(value[0]) for name, value in base.items()}
         of_loss = {"E": np.nan, "A": np.nan, "alpha": np.nan} if law is None else law.parameters
         numbers |= {"gamma": of_loss["alpha"], "E": of_loss["E"], "A": of_loss["A"]}
-        intervals = self._exponent_intervals(numbers, inside, weights, law, level, method)
+        intervals = self._exponent_intervals(numbers, used, weights, law, level, method)
         return Exponents(
             **numbers, intervals=intervals, budgets=int(used.sum()), window=(float(low), float(high)),
             windows=self._windows(used, weights), notes=() if law is None else law.notes,
+            left_out=int(np.sum(within & self.bracketed & ~self.settled)),
         )  # fmt: skip
 
     def _exponent_intervals(
-        self, numbers: dict[str, float], inside: Bools, weights: Floats | None, law: Any, level: float,
+        self, numbers: dict[str, float], used: Bools, weights: Floats | None, law: Any, level: float,
         method: Method | None,
     ) -> dict[str, Interval]:  # fmt: skip
         if self.draws is None:
             return {}
-        draws, used = self.draws, inside & self.bracketed
+        draws = self.draws
 
         def of(optima: Optima) -> dict[str, Floats]:
-            found = regressions(self.flops, optima, inside, weights)
+            found = regressions(self.flops, optima, used, weights)
             if law is not None:
                 shares = optima.bracketed[:, used].astype(float)
                 losses = np.where(shares > 0, optima.loss[:, used], self.loss[used])
@@ -307,17 +284,26 @@ class Frontier:
         """Budgets, optima and notes as plain values; nan is None."""
         records: list[dict[Any, Any]] = self.to_frame().to_dict(orient="records")
         rows = [{str(name): _plain(value) for name, value in row.items()} for row in records]
-        return {"ok": self.ok, "source": self.source, "notes": list(self.notes), "apart": self.apart, "budgets": rows}
+        return {
+            "ok": self.ok,
+            "source": self.source,
+            "notes": list(self.notes),
+            "doubts": [*self.doubts, *self.rises],
+            "apart": self.apart,
+            "budgets": rows,
+        }
 
     def __repr__(self) -> str:
         good = int(self.bracketed.sum())
         missing = int(np.sum(~np.isfinite(self.params)))
-        lines = [
-            f"ok    {self.source}"
-            if self.ok
-            else f"NOT OK  {good} of {len(self)} budgets have a bracketed optimum, "
-            f"{int(self.at_edge.sum())} are at an edge, {missing} have none; {self.source}"
-        ]
+        wrong = [*self.doubts, *self.rises]
+        if good < len(self):
+            edge = int(self.at_edge.sum())
+            wrong.append(
+                f"{good} of {len(self)} budgets have a bracketed optimum, {edge} are at an edge, {missing} none"
+            )
+        lines = [f"NOT OK  {sentence}" for sentence in wrong]
+        lines.append(f"{'      ' if wrong else 'ok    '}{self.source}")
         lines += [f"note  {note}" for note in self.notes]
         numbers: dict[str, Floats] = {name: getattr(self, name) for name in QUANTITIES}
         frame = pd.DataFrame({"flops": self.flops, **numbers})
@@ -339,8 +325,8 @@ WINDOWS = ((0.0, 1.0), (0.0, 2 / 3), (0.0, 0.5), (1 / 3, 1.0), (0.5, 1.0))
 def _window(window: Sequence[float] | None, flops: Floats) -> tuple[float, float]:
     if window is None:
         return float(flops.min()), float(flops.max())
-    low, high = window
-    if not 0 <= low < high:
+    low, high = window if len(window) == 2 else (np.nan, np.nan)
+    if not 0 <= low < high < np.inf:
         raise ValueError(f"window must be two budgets in FLOPs, the lower first, not {tuple(window)!r}.")
     return float(low), float(high)
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from .drawing import EDGE, GREY, PALETTE, finish, log_axis, new_axes, plain
 from .exponents import Exponents
-from .frontier import QUANTITIES, Frontier, Quantity
+from .frontier import Frontier
+from .optima import QUANTITIES, Quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -38,7 +38,7 @@ def plan_screen(plan: Plan, runs: LossTable, name: str, *, shapes: pd.DataFrame 
     fit, draws = plan.fit, plan.frontier.draws
     heading = fit_heading(fit, name) if fit else Text(f"{visible(name)}, {len(runs)} rows", "bold")
     named = plan.intervals
-    notes = [*(fit.remarks if fit else ()), *plan.frontier.notes, *([plan.why] if plan.why else [])]
+    notes = [*plan.far, *(fit.remarks if fit else ()), *plan.frontier.notes, *([plan.why] if plan.why else [])]
     more = [("note", note) for note in notes[:LISTED]]
     if len(notes) > LISTED:
         more.append(("note", f"and {len(notes) - LISTED} more; --json lists all"))
@@ -106,7 +106,7 @@ def counted(value: float) -> str:
 
 def _verdict(plan: Plan) -> tuple[str, ...]:
     """What is wrong with the fit, and at how many budgets with the optimum."""
-    found = [] if plan.fit is None else list(plan.fit.notes)
+    found = [*(plan.fit.notes if plan.fit else ()), *plan.frontier.rises]
     bad = [answer for answer in plan.answers if not answer.ok]
     if bad:
         edge = sum(answer.at_edge for answer in bad)
@@ -117,7 +117,9 @@ def _verdict(plan: Plan) -> tuple[str, ...]:
         found.append(
             f"{good} of {len(plan.answers)} budgets have an optimum among the runs, {', '.join(parts)}.{remedy}"
         )
-    return tuple(found) or ("There is an answer at every budget.",)
+    lines = sum(answer.by_lines for answer in plan.answers)
+    how = f", at {lines} of {len(plan.answers)} by the lines of the exponents alone" if lines else ""
+    return tuple(found) or (f"There is an answer at every budget{how}.",)
 
 
 def _answers(plan: Plan) -> Table:
@@ -215,8 +217,16 @@ def _shapes(shapes: pd.DataFrame, answer: Answer) -> Group:
         counts = [f"{row[name]:.0f}" for name in ("depth", "width", "heads")]
         sizes = [counted(row[name]) for name in ("params", "params_nonembed")]
         grid.add_row(*counts, *sizes, f"{row['ratio']:.3f}")
-    title = f"transformers of about {counted(answer.numbers['params'])} params, for {answer.flops:.4g} FLOPs"
-    return Group(title, Padding(grid, (0, 0, 0, 1)))
+    nearest, wanted = shapes.iloc[0], answer.numbers["params"]
+    whole = abs(nearest["params"] / wanted - nearest["ratio"]) <= abs(
+        nearest["params_nonembed"] / wanted - nearest["ratio"]
+    )
+    title = (
+        f"transformers of about {counted(wanted)} params, {'with' if whole else 'without'} the embedding, for "
+        f"{answer.flops:.4g} FLOPs"
+    )
+    remedy = [" (--without-embeddings if the table's params leave it out)"] if whole else []
+    return Group(title, *remedy, Padding(grid, (0, 0, 0, 1)))
 
 
 def _scores(row: pd.Series[Any], several: bool) -> list[str | Text]:

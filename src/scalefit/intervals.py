@@ -57,6 +57,10 @@ class Doubt(Enum):
     SOME_FAILED = "Refits without a value are left out of the draws."
     NOT_CONVERGED = "Refits that did not converge, or are not determined, are among the draws."
     ONE_VALUE = "All draws are equal, since nothing scatters or the value cannot move: the interval is a point."
+    OFF_CENTRE = (
+        "The estimate lies outside its interval: the refits lean to one side of it, as those of a smooth surface do, "
+        "so the interval tells of that lean too."
+    )
     NO_ACCELERATION = "The leave-one-out values do not vary or are missing, so BCa takes 0 for its acceleration."
     FEW_SPARE = (
         "Rows (or clusters) beyond the free parameters are fewer than 5: such intervals can be too short or long."

@@ -184,14 +184,14 @@ class KernelRefits(Refits):
             which = np.arange(first, min(first + step, B))
             which = which[~self.failed[which]]
             if len(which):
-                self._solve(which, K, shared)
+                self._solve(which, K, shared=shared)
             if progress is not None:
                 progress(min(first + step, B), B)
         doubtful = ~self.surfaces.converged & ~self.failed
         about = (Status.NOT_CONVERGED, type(model).__name__)
         self.flags: Flags = {about: doubtful} if doubtful.any() else {}
 
-    def _solve(self, which: NDArray[np.intp], K: Floats | None, shared: bool) -> None:
+    def _solve(self, which: NDArray[np.intp], K: Floats | None, *, shared: bool) -> None:
         """Fill in some surfaces; those that a fit would refuse have failed."""
         settings = {"ridge": self.base.ridge, "delta": self.base.delta, "like": self.like}
         Y, W = self.Y[which % len(self.Y)], self.W[which % len(self.W)]
@@ -201,8 +201,10 @@ class KernelRefits(Refits):
             else:
                 X = self.X if self.X.ndim == 2 else self.X[which[0]]
                 found = alone(self.kernel(X, X) if K is None else K, Y[0], W[0], **settings)
-        except ValueError:  # the ridge is lost in rounding
-            self.failed[which] = True
+        except ValueError:  # the ridge is lost in rounding, perhaps not for every table
+            self.failed[which] = not shared
+            for b in which if shared else ():
+                self._solve(np.array([b]), K, shared=False)
             return
         for field in fields(Surfaces):
             getattr(self.surfaces, field.name)[which] = getattr(found, field.name)

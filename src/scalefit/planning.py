@@ -7,17 +7,17 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from .allocation import compute_optimal
+from .allocation import check_plane, compute_optimal
 from .costs import COUNTS, Cost
 from .flops import six_nd
 from .result import Fit
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 BUDGETS = (1e6, 1e36)  # FLOPs between which a formula is asked
 STEPS = 41  # budgets, or counts, at a time
-ROUNDS = 10  # of narrowing: to 1e-12 of the range
+ROUNDS = 10  # of narrowing at most
+LAST = 1e-12  # width of a logarithm that is narrow enough
 
 
 def budget_for(fit: Fit, loss: float, *, cost: Cost = six_nd) -> float:
@@ -43,7 +43,7 @@ def budget_for(fit: Fit, loss: float, *, cost: Cost = six_nd) -> float:
 
     Notes
     -----
-    For an interval, ask a bootstrap: ``boot.interval(lambda fit: math.log(sf.budget_for(fit, 2.0)))``.
+    For an interval, ask a bootstrap: ``boot.interval(lambda fit: np.log(sf.budget_for(fit, 2.0)))``.
 
     Examples
     --------
@@ -56,8 +56,14 @@ def budget_for(fit: Fit, loss: float, *, cost: Cost = six_nd) -> float:
     """
     if not (np.isfinite(loss) and loss > 0):
         raise ValueError(f"loss must be positive and finite, not {loss!r}.")
+    check_plane(fit)
     low, high = (np.log(end) for end in (BUDGETS if fit.has_law else _budgets(fit, cost)))
-    return _first(lambda budgets: compute_optimal(fit, budgets, cost=cost).loss <= loss, low, high)
+
+    def losses(budgets: Floats) -> Floats:
+        best = compute_optimal(fit, budgets, cost=cost)
+        return np.where(best.bracketed, best.loss, np.nan)
+
+    return _first(losses, loss, low, high)
 
 
 def extra_compute(fit: Fit, flops: float, size: float, *, cost: Cost = six_nd) -> float:
@@ -78,9 +84,12 @@ def extra_compute(fit: Fit, flops: float, size: float, *, cost: Cost = six_nd) -
     -------
     float
         1.1 is 10 % more; nan if no amount of tokens reaches the loss, or the runs of a surface do not show it.
+        For an interval: ``boot.interval(lambda fit: sf.extra_compute(fit, 1e23, 0.5))``.
 
     Raises
     ------
+    TypeError
+        If this is no fit of params and tokens.
     ValueError
         If the size is not positive and finite.
 
@@ -93,7 +102,12 @@ def extra_compute(fit: Fit, flops: float, size: float, *, cost: Cost = six_nd) -
     """
     if not (np.isfinite(size) and size > 0):
         raise ValueError(f"size must be positive and finite, such as 0.5 for half the parameters, not {size!r}.")
+    check_plane(fit)
+    if np.ndim(flops):
+        raise ValueError(f"flops must be one budget, but its shape is {np.shape(flops)}.")
     best = compute_optimal(fit, flops, cost=cost)
+    if not best.bracketed[0]:
+        return float("nan")
     params, target = float(best.params[0]) * size, float(best.loss[0])
     if not COUNTS[0] <= params <= COUNTS[1]:
         return float("nan")
@@ -105,19 +119,28 @@ def _tokens_for_loss(fit: Fit, params: float, loss: float) -> float:
     """Fewest tokens with which a model reaches a loss; nan if none do."""
     ends = COUNTS if fit.has_law else (fit.table["tokens"].min(), fit.table["tokens"].max())
     low, high = np.log(ends)
-    return _first(lambda tokens: np.asarray(fit(params=params, tokens=tokens)) <= loss, low, high)
+
+    def losses(tokens: Floats) -> Floats:
+        columns = {"params": np.full(len(tokens), params), "tokens": tokens}
+        X = np.stack([columns[name] for name in fit.inputs], axis=1)
+        found = np.asarray(fit.model.predict(X), dtype=float)  # not by fit(...): a bootstrap notes what is asked of it
+        return found if fit.has_law else np.where(fit.hull.contains(np.log(X)), found, np.nan)
+
+    return _first(losses, loss, low, high)
 
 
-def _first(reached: Callable[[Floats], Bools], low: float, high: float) -> float:
-    """Smallest count whose answer is yes, between two logarithms; nan if none is, or all are."""
-    for narrowed in range(ROUNDS):
+def _first(losses: Callable[[Floats], Floats], target: float, low: float, high: float) -> float:
+    """Count, between two logarithms, at which losses first fall to a target; nan if they do not, or start below it."""
+    for _ in range(ROUNDS):
         logs = np.linspace(low, high, STEPS)
-        first = int(np.argmax(yes := reached(np.exp(logs))))
-        if not yes.any() or (first == 0 and not narrowed):
+        found = losses(np.exp(logs))
+        reached = found <= target
+        first = int(np.argmax(reached))
+        if first == 0 or not np.isfinite(found[first - 1]):
             return float("nan")
-        if first == 0:  # nothing left between the two but rounding
-            break
         low, high = logs[first - 1], logs[first]
+        if high - low <= LAST:
+            break
     return float(np.exp(high))
 
 

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .curves import Curves
-from .doubting import find_doubts
-from .intervals import METHODS, Interval, Method, interval_ends
+from .doubting import find_doubts, in_order
+from .intervals import METHODS, Doubt, Interval, Method, interval_ends
 from .parts import Part, Statistic, Trace, Traced, as_number, as_point, degrees_of_freedom, name_of, tried
 from .result import Fit
 from .schemes import Scheme, Wild
@@ -232,6 +232,9 @@ class Bootstrap:
         if not any(doubt.refuses for doubt, _ in doubts):
             spare = degrees_of_freedom(parts, self.scheme)
             low, high = interval_ends(draws, estimate, level, how, jackknife=left, spare=spare)
+            slack = 1e-9 * max(abs(low), abs(high))
+            if not low - slack <= estimate <= high + slack:
+                doubts = in_order([*doubts, (Doubt.OFF_CENTRE, "")])
         return Interval(name, estimate, low, high, _deviation(draws), float(level), how, doubts)
 
     def _check(self, level: float, method: Method | None) -> Method:

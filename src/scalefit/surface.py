@@ -264,8 +264,9 @@ def _scaler(logs: Floats, weights: Floats) -> StandardScaler:
 
 
 def _findings(logs: Floats) -> list[tuple[Status, str]]:
-    """What is wrong with the inputs of a surface: they vary only together, or not at all."""
-    return [(Status.COLLINEAR, "inputs")] if dimensions(logs) < logs.shape[1] else []
+    """What is wrong with the inputs of a surface: they vary only together, or there are hardly more than of a plane."""
+    found = [(Status.COLLINEAR, "inputs")] if dimensions(logs) < logs.shape[1] else []
+    return [*found, *([(Status.NO_SPARE_ROWS, f"{len(logs)} rows")] if len(logs) <= logs.shape[1] + 1 else [])]
 
 
 def _names(X: Floats) -> list[str]:
