@@ -137,6 +137,15 @@ def test_the_network_lies_below_the_2d_formula_on_other_splits(chinchilla):
     assert frame["ratio"][1] + frame["ratio_se"][1] < 1
 
 
+def test_runs_at_the_inputs_of_training_runs_are_counted():
+    frame = pd.concat([CLEAN.to_frame()] * 2, ignore_index=True)
+    twice = validate(sf.Chinchilla, sf.LossTable.from_frame(frame), cv=3)
+    count = int(twice.scores["twins"].sum())
+    assert 0 < count <= int(twice.scores["test_rows"].sum())
+    assert f"{count} of {int(twice.scores['test_rows'].sum())} test rows have a training row" in twice.remarks[0]
+    assert validate(sf.Chinchilla, CLEAN, cv=3).scores["twins"].sum() == 0
+
+
 def test_leaving_out_a_model_size_of_chinchilla(chinchilla):
     runs = chinchilla.where("kept")
     made = validate({"2D": sf.Chinchilla, "kernel": KERNEL}, runs, cv=LeaveOneGroupOut(), groups="params")
@@ -273,7 +282,7 @@ def by_hand(test_mse, failure=(), outside=0):
     splits = tuple((np.arange(6, 36), np.arange(6)) for _ in next(iter(test_mse.values())))
     rows = [
         {
-            "model": name, "split": split, "train_rows": 30, "test_rows": 6, "outside": outside,
+            "model": name, "split": split, "train_rows": 30, "test_rows": 6, "outside": outside, "twins": 0,
             "train_mse": value / 2, "test_mse": value, "train_log_mse": value / 20, "test_log_mse": value / 10,
             "failure": "too few rows" if (name, split) in failure else "",
         }

@@ -33,8 +33,8 @@ class Validation:
         Of the table.
     scores : DataFrame
         A row per model and split: counts of rows (`outside`: test rows outside the convex hull of the training rows, in
-        the logarithms of the model's inputs), mean squared errors of the loss in nats^2 and of its logarithm, and why
-        there are none.
+        the logarithms of the model's inputs; `twins`: test rows at the inputs of a training row), mean squared errors
+        of the loss in nats^2 and of its logarithm, and why there are none.
 
     Examples
     --------
@@ -79,12 +79,17 @@ class Validation:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """How many test rows lie outside the convex hull of the training rows."""
+        """How many test rows lie outside the convex hull of the training rows, or stand where one of these does."""
         outside: dict[int, list[str]] = {}
         for name in self.models:
             outside.setdefault(int(self._of(name)["outside"].sum()), []).append(name)
         tested, splits = int(self._of(self.models[0])["test_rows"].sum()), len(self.splits)
-        return tuple(
+        twins = int(self._of(self.models[0])["twins"].sum())
+        shared = (
+            f"{twins} of {tested} test rows have a training row at the same inputs, whose noise they may share: keep "
+            "such runs together with groups=.",
+        )
+        return shared * (twins > 0) + tuple(
             f"{'' if len(names) == len(self.models) else ', '.join(names) + ': '}{count} of {tested} test rows"
             f"{f', {count / splits:.2g} per split,' if splits > 1 else ''} lie outside the convex hull of their "
             "training rows: models extrapolate."

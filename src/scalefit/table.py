@@ -324,7 +324,8 @@ class LossTable:
     def _canonical(self, name: str) -> Array:
         if name in self:
             return self[name]
-        remedy = f"map its column with columns={{{name!r}: '...'}}"
+        like = next((other for other in self.columns if name.removesuffix("s") in other.lower()), "...")
+        remedy = f"map its column with columns={{{name!r}: {like!r}}}"
         if len(self.inputs) == 2:
             remedy = f"pass flops='6ND' to derive it from {' and '.join(self.inputs)}, or {remedy}"
         raise ValueError(

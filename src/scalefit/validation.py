@@ -179,6 +179,7 @@ def _scores(base: Fit, splits: Sequence[Split], frequencies: Floats, progress: P
         "train_rows": train.sum(axis=1),
         "test_rows": test.sum(axis=1),
         "outside": [_outside(base, *split) for split in splits],
+        "twins": [_twins(base, *split) for split in splits],
     }
     safe = np.where(bad | ~(train | test), loss, predicted)
     with np.errstate(over="ignore"):
@@ -222,6 +223,12 @@ def _failure(base: Fit, failed: bool, weights: Floats, bad: Bools, predicted: Fl
     row = int(np.argmax(bad))
     where = where_in(base.table, base.inputs, row)
     return f"it predicts {predicted[row]:.4g} at {where}, which is no loss ({int(bad.sum())} such rows)"
+
+
+def _twins(base: Fit, train: NDArray[np.intp], test: NDArray[np.intp]) -> int:
+    """Test rows whose inputs are those of a training row, to 1e-9."""
+    points = np.unique(np.round(np.log(_points(base)), 9), axis=0, return_inverse=True)[1].ravel()
+    return int(np.sum(np.isin(points[test], points[train])))
 
 
 def _outside(base: Fit, train: NDArray[np.intp], test: NDArray[np.intp]) -> int:
