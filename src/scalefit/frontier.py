@@ -216,7 +216,9 @@ class Frontier:
         if len(np.unique(self.flops[used])) < 2:
             raise ValueError(
                 f"exponents need two budgets with a bracketed optimum, and {int(used.sum())} of {int(within.sum())} "
-                f"between {low:.3g} and {high:.3g} FLOPs have one. Ask for budgets within the runs."
+                f"between {low:.3g} and {high:.3g} FLOPs have one"
+                f"{', in nine tenths of the refits too' if self.draws is not None else ''}. Ask for budgets within the "
+                "runs."
             )
         weights = None if self.sd is None else 1 / self.sd**2
         base = regressions(self.flops, self.optima, used, weights)

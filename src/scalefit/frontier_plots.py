@@ -120,7 +120,7 @@ def _band(frontier: Frontier, quantity: Quantity) -> tuple[Floats, Floats]:
 
 def _law(frontier: Frontier, quantity: Quantity) -> tuple[str, Floats, Floats]:
     """Exponent in words, budgets, and the line over them; nothing where there are too few optima."""
-    flops = frontier.flops[frontier.bracketed]
+    flops = frontier.flops[frontier.bracketed & frontier.settled]
     if len(np.unique(flops)) > 1:
         found = frontier.exponents()
         exponent, line = _lines(found)[quantity]
