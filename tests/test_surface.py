@@ -130,6 +130,22 @@ def test_rows_without_weight_do_not_widen_the_hull():
     assert np.isfinite(fitted(3e9, 1e10))
 
 
+def test_rows_without_weight_do_not_count_as_inputs():
+    X, y = arrays()
+    diagonal = np.isclose(np.log10(X[:, 1] / X[:, 0]), 1.0).astype(float)
+    assert 3 < diagonal.sum() < len(y)
+    assert sf.LogSpace(RIDGE).fit(X, y).status_ is sf.Status.OK
+    assert sf.LogSpace(RIDGE).fit(X, y, sample_weight=diagonal).status_ is sf.Status.COLLINEAR
+
+
+def test_the_spare_rows_of_a_surface_are_those_beyond_its_degrees_of_freedom():
+    fitted = sf.fit(sf.AnovaKernelRidge(), runs())
+    rows, freedom = 36, int(np.ceil(fitted.model.degrees_of_freedom_))
+    assert 1 < freedom < rows
+    assert sf.bootstrap(fitted, sf.Wild(), resamples=20).spare == min(rows - 1, rows - freedom)
+    assert sf.bootstrap(fitted, sf.Wild(by="params"), resamples=20).spare == min(6 - 1, rows - freedom)
+
+
 def test_an_interval_outside_the_runs_is_refused_and_says_why():
     boot = sf.bootstrap(sf.fit(RIDGE, runs()), resamples=40)
     for statistic in ({"params": 1e12, "tokens": 1e10}, lambda fit: fit(1e12, 1e10)):
