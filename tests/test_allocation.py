@@ -63,7 +63,7 @@ def test_no_model_on_the_budget_is_better():
 def test_the_published_surface_has_its_published_optimum():
     runs = sf.load("chinchilla").where("kept")
     best = sf.compute_optimal(sf.fit(sf.Chinchilla, runs), 5.88e23)
-    np.testing.assert_allclose(best.tokens_per_param, 17.91, rtol=1e-3)  # golden 4.3
+    np.testing.assert_allclose(best.tokens_per_param, 17.91, rtol=1e-3)  # D / N of the exact optimum
 
 
 def test_a_surface_of_the_law_finds_its_optimum():
@@ -345,7 +345,7 @@ def test_the_window_is_a_parameter_and_moves_a_surface():
 
 
 def test_exponents_weigh_budgets_by_their_precision():
-    # golden 4.5: twelve budgets of Porian et al., weights 1 / sd^2 on log N
+    # twelve budgets of Porian et al. (arXiv:2406.19146), weights 1 / sd^2 on log N
     C = 1e17 * 2.0 ** np.arange(-3, 9)
     N = 1e6 * np.array([
         12.5356, 16.1486, 26.0506, 31.2644, 43.6592, 66.6211, 92.5284, 128.023, 171.278, 291.948, 373.543, 534.704,

@@ -29,7 +29,7 @@ def network(runs):
     ("window", "a", "gamma"), [(WINDOWS[0], 0.482, 0.162), (WINDOWS[1], 0.452, 0.154), (WINDOWS[2], 0.43, 0.157)]
 )
 def test_exponents_of_the_network_are_near_those_recomputed_before(network, window, a, gamma):
-    # recomputed by a prototype with four seeds: standard deviations .007 (.04 in the narrowest window) and .003
+    # of another implementation with four seeds: standard deviations .007 (.04 in the narrowest window) and .003
     found = network.exponents(window)
     assert abs(found.a - a) < 0.03
     assert abs(found.a + found.b - 1) < 1e-9
