@@ -53,8 +53,12 @@ def models() -> dict[str, Any]:
 
 def validation(runs: sf.LossTable) -> Iterator[str]:
     more = {f"network, seed {seed}": sf.NetworkRegressor(seed=seed) for seed in SEEDS if seed}
+    worse = {
+        "kernel, ridge=1e-2": sf.AnovaKernelRidge(ridge=1e-2),
+        "kernel, ridge=1e-4, length_scale=0.5": sf.AnovaKernelRidge(ridge=1e-4, length_scale=0.5),
+    }
     for name, cv, asked in (
-        (f"{SPLITS} random splits", pairs(len(runs)), models()),
+        (f"{SPLITS} random splits", pairs(len(runs)), {**models(), **worse}),
         ("Trained below 1e21 FLOPs", sf.Extrapolation(flops=1e21), {**models(), **more}),
     ):
         found = sf.validate(asked, runs, cv=cv)

@@ -321,6 +321,12 @@ def report() -> None:
     one, two = pooled(default), pooled(wide)
     counted = [row["covered"] / row["given"] for row in wide if row["given"] >= MOST_REFUSED * row["tables"]]
     inside = sum(0.92 <= share <= 0.98 for share in counted)
+    outside = [
+        f"{row['cell'].removeprefix('2D, ')}, {row['statistic']} {row['covered'] / row['given']:.3f}"
+        for row in wide
+        if row["given"] >= MOST_REFUSED * row["tables"] and not 0.92 <= row["covered"] / row["given"] <= 0.98
+    ]
+    most = {row["cell"] for row in rows if row["tables"] == counts[-1]}
     warned = {"warned": [0, 0], "not warned": [0, 0]}
     for row in (*default, *wide):
         warned["warned"][0] += row["warned_covered"]
@@ -340,6 +346,8 @@ def report() -> None:
     shapes = list(dict.fromkeys(row["cell"].split(", ")[1] for row in surfaces))
     measured = {
         "TABLES": f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}",
+        "MORE": f"{counts[-1]} in {len(most)} of {len({row['cell'] for row in rows})} cells",
+        "OUTSIDE": "; ".join(outside) or "none",
         "DATE": time.strftime("%Y-%m-%d"),
         "SHORT": "" if counts[0] >= AIM else f"The aim is {AIM}: machine time ended first; `run` goes on from there.",
         "ERROR": f"{100 * np.sqrt(0.95 * 0.05 / counts[0]):.1f}",

@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .doubting import DECADES
-from .exponents import Exponents, power_of, regressions
+from .exponents import Exponents
 from .frontier import Frontier
 from .intervals import Interval, Method
-from .optima import QUANTITIES, Optima, Quantity
+from .optima import QUANTITIES, Quantity
 from .parts import Trace
 from .result import Fit
 from .table import LossTable
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 MARKS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0))  # of a decade, more where there are few
 LEAST = 5  # round budgets, so that the law of the loss has one to spare
@@ -182,27 +183,16 @@ class Lines:
     @cached_property
     def _draws(self) -> dict[str, Any]:
         assert self.frontier.draws is not None
-        return self._of(self.frontier.draws.optima)
+        return self.frontier.lines(self.frontier.draws.optima, self._used)
 
     @cached_property
     def _jackknife(self) -> dict[str, Any]:
         assert self.frontier.draws is not None
-        return self._of(self.frontier.draws.jackknife())
+        return self.frontier.lines(self.frontier.draws.jackknife(), self._used)
 
-    def _of(self, optima: Optima) -> dict[str, Any]:
-        """Lines of R rows of optima, and the laws of their losses, as `Frontier.exponents` finds them."""
-        low, high = self.exponents.window
-        best = self.frontier
-        inside = (best.flops >= low) & (best.flops <= high)
-        used = inside & best.bracketed & best.settled
-        weights = None if best.sd is None else 1 / best.sd**2
-        found: dict[str, Any] = dict(regressions(best.flops, optima, used, weights))
-        law = power_of(best.flops[used], best.loss[used])
-        if law is not None:
-            shares = optima.bracketed[:, used].astype(float)
-            losses = np.where(shares > 0, optima.loss[:, used], best.loss[used])
-            found["law"] = law.model.refits(best.flops[used][:, None], losses, shares)
-        return found
+    @property
+    def _used(self) -> Bools:
+        return self.frontier.counted(self.exponents.window)
 
 
 def _at(lines: Mapping[str, Any], name: str, log_flops: float) -> Floats:

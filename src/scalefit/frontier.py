@@ -212,7 +212,7 @@ class Frontier:
         """
         low, high = _window(window, self.flops)
         within = (self.flops >= low) & (self.flops <= high)
-        used = within & self.settled & self.bracketed
+        used = self.counted((low, high))
         if len(np.unique(self.flops[used])) < 2:
             raise ValueError(
                 f"exponents need two budgets with a bracketed optimum, and {int(used.sum())} of {int(within.sum())} "
@@ -220,34 +220,54 @@ class Frontier:
                 f"{', in nine tenths of the refits too' if self.draws is not None else ''}. Ask for budgets within the "
                 "runs."
             )
-        weights = None if self.sd is None else 1 / self.sd**2
-        base = regressions(self.flops, self.optima, used, weights)
         law = power_of(self.flops[used], self.loss[used])
+        base = regressions(self.flops, self.optima, used, self._weights)
         numbers = {name: float(value[0]) for name, value in base.items()}
         of_loss = {"E": np.nan, "A": np.nan, "alpha": np.nan} if law is None else law.parameters
         numbers |= {"gamma": of_loss["alpha"], "E": of_loss["E"], "A": of_loss["A"]}
-        intervals = self._exponent_intervals(numbers, used, weights, law, level, method)
+        intervals = self._exponent_intervals(numbers, used, level, method)
         return Exponents(
             **numbers, intervals=intervals, budgets=int(used.sum()), window=(float(low), float(high)),
-            windows=self._windows(used, weights), notes=() if law is None else law.notes,
+            windows=self._windows(used), notes=() if law is None else law.notes,
             left_out=int(np.sum(within & self.bracketed & ~self.settled)),
         )  # fmt: skip
 
+    def counted(self, window: tuple[float, float]) -> Bools:
+        """(m,) budgets within a window that exponents are of."""
+        low, high = window
+        return np.asarray((self.flops >= low) & (self.flops <= high) & self.settled & self.bracketed)
+
+    def lines(self, optima: Optima, used: Bools) -> dict[str, Any]:
+        """Lines of R rows of optima over the budgets used, and, from four budgets on, the `Refits` of their losses.
+
+        Returns
+        -------
+        dict
+            "a", "b", "log_params", "log_tokens" as (R,) arrays, and "law".
+        """
+        found: dict[str, Any] = dict(regressions(self.flops, optima, used, self._weights))
+        law = power_of(self.flops[used], self.loss[used])
+        if law is not None:
+            shares = optima.bracketed[:, used].astype(float)
+            losses = np.where(shares > 0, optima.loss[:, used], self.loss[used])
+            found["law"] = law.model.refits(self.flops[used][:, None], losses, shares)
+        return found
+
+    @property
+    def _weights(self) -> Floats | None:
+        return None if self.sd is None else 1 / self.sd**2
+
     def _exponent_intervals(
-        self, numbers: dict[str, float], used: Bools, weights: Floats | None, law: Any, level: float,
-        method: Method | None,
+        self, numbers: dict[str, float], used: Bools, level: float, method: Method | None
     ) -> dict[str, Interval]:  # fmt: skip
         if self.draws is None:
             return {}
         draws = self.draws
 
         def of(optima: Optima) -> dict[str, Floats]:
-            found = regressions(self.flops, optima, used, weights)
-            if law is not None:
-                shares = optima.bracketed[:, used].astype(float)
-                losses = np.where(shares > 0, optima.loss[:, used], self.loss[used])
-                refits = law.model.refits(self.flops[used][:, None], losses, shares)
-                found |= {"gamma": refits.parameters["alpha"], "E": refits.parameters["E"]}
+            found = self.lines(optima, used)
+            if "law" in found:
+                found |= {"gamma": found["law"].parameters["alpha"], "E": found["law"].parameters["E"]}
             return {name: found[name] for name in SYMBOLS if name in found}
 
         made = of(draws.optima)
@@ -264,7 +284,7 @@ class Frontier:
             for name, values in made.items()
         }  # fmt: skip
 
-    def _windows(self, used: Bools, weights: Floats | None) -> pd.DataFrame:
+    def _windows(self, used: Bools) -> pd.DataFrame:
         """Exponents over the lower and upper half and two thirds of the budgets, in logarithms."""
         logs, rows, seen = np.log(self.flops), [], list[Bools]()
         low, high = logs[used].min(), logs[used].max()
@@ -273,7 +293,7 @@ class Frontier:
             if inside.sum() < 2 or any(np.array_equal(inside, other) for other in seen):
                 continue
             seen.append(inside)
-            found = regressions(self.flops, self.optima, inside, weights)
+            found = regressions(self.flops, self.optima, inside, self._weights)
             law = power_of(self.flops[inside], self.loss[inside])
             rows.append({
                 "low": self.flops[inside].min(), "high": self.flops[inside].max(), "budgets": int(inside.sum()),
