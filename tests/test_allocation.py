@@ -126,6 +126,14 @@ def test_a_table_of_another_cost_is_told_so():
     assert sf.compute_optimal(law(), 1e20).notes == ()
 
 
+def test_the_flops_of_cerebras_gpt_are_not_six_n_d():
+    runs = sf.load("cerebras_gpt")
+    runs = runs.where(runs["family"] == "cerebras-gpt")
+    surface = sf.fit(KernelRidge(kernel="rbf", alpha=1e-3), runs)  # its seven runs have 20 tokens per parameter each
+    (note,) = sf.compute_optimal(surface, runs.flops).notes
+    assert "1.16 to 1.76 times 6 N D" in note
+
+
 # Edges.
 
 
