@@ -21,11 +21,17 @@ Bools = NDArray[np.bool_]
 
 LEAST_BUDGETS = 4  # a power law with offset has three parameters
 UNMOVED = 5e-5  # of a, which is shown with four digits
+#: Windows over which exponents are shown beside those of all budgets, as shares of the range of log budgets.
+WINDOWS = ((0.0, 1.0), (0.0, 2 / 3), (0.0, 0.5), (1 / 3, 1.0), (0.5, 1.0))
 SYMBOLS = {"a": "params ~ C^a", "b": "tokens ~ C^b", "gamma": "loss = E + A C^-gamma", "E": "limit of the loss"}
 
 
 class HasOptima(Protocol):
     """Optima of R fits at m budgets."""
+
+    @property
+    def loss(self) -> Floats:
+        """(R, m) losses, nats per token."""
 
     @property
     def params(self) -> Floats:
@@ -197,6 +203,35 @@ def regressions(flops: Floats, optima: HasOptima, inside: Bools, weights: Floats
             found[slope] = np.where(enough, (shares * moved * y).sum(axis=1) / spread, np.nan)
             found[f"log_{name}"] = (shares * y).sum(axis=1) / total - found[slope] * middle
     return found
+
+
+def over_windows(flops: Floats, optima: HasOptima, used: Bools, weights: Floats | None) -> pd.DataFrame:
+    """Exponents of one row of optima over the lower and upper half and two thirds of the budgets, in logarithms.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> C = np.geomspace(1e18, 1e21, 7)
+    >>> best = SimpleNamespace(params=C[None] ** 0.5, tokens=C[None] ** 0.5 / 6, loss=1.7 + C[None] ** -0.05)
+    >>> best.bracketed = np.ones((1, 7), dtype=bool)
+    >>> over_windows(C, best, best.bracketed[0], None)[["budgets", "a"]].round(6).to_numpy().tolist()
+    [[7.0, 0.5], [5.0, 0.5], [4.0, 0.5], [5.0, 0.5], [4.0, 0.5]]
+    """
+    logs, rows, seen = np.log(flops), [], list[Bools]()
+    low, high = logs[used].min(), logs[used].max()
+    for start, end in WINDOWS:
+        inside = used & (logs >= low + start * (high - low) - 1e-9) & (logs <= low + end * (high - low) + 1e-9)
+        if inside.sum() < 2 or any(np.array_equal(inside, other) for other in seen):
+            continue
+        seen.append(inside)
+        found = regressions(flops, optima, inside, weights)
+        law = power_of(flops[inside], optima.loss[0, inside])
+        rows.append({
+            "low": flops[inside].min(), "high": flops[inside].max(), "budgets": int(inside.sum()),
+            "a": float(found["a"][0]), "b": float(found["b"][0]),
+            "gamma": float("nan") if law is None else law.parameters["alpha"],
+        })  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def power_of(flops: Floats, loss: Floats) -> Fit | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .exponents import SYMBOLS, Exponents, power_of, regressions
+from .exponents import SYMBOLS, Exponents, over_windows, power_of, regressions
 from .intervals import MOST_FAILED, Interval, Method
 from .optima import QUANTITIES, Draws, Optima, Quantity
 from .parts import Trace
@@ -228,7 +228,7 @@ class Frontier:
         intervals = self._exponent_intervals(numbers, used, level, method)
         return Exponents(
             **numbers, intervals=intervals, budgets=int(used.sum()), window=(float(low), float(high)),
-            windows=self._windows(used), notes=() if law is None else law.notes,
+            windows=over_windows(self.flops, self.optima, used, self._weights), notes=() if law is None else law.notes,
             left_out=int(np.sum(within & self.bracketed & ~self.settled)),
         )  # fmt: skip
 
@@ -284,24 +284,6 @@ class Frontier:
             for name, values in made.items()
         }  # fmt: skip
 
-    def _windows(self, used: Bools) -> pd.DataFrame:
-        """Exponents over the lower and upper half and two thirds of the budgets, in logarithms."""
-        logs, rows, seen = np.log(self.flops), [], list[Bools]()
-        low, high = logs[used].min(), logs[used].max()
-        for start, end in WINDOWS:
-            inside = used & (logs >= low + start * (high - low) - 1e-9) & (logs <= low + end * (high - low) + 1e-9)
-            if inside.sum() < 2 or any(np.array_equal(inside, other) for other in seen):
-                continue
-            seen.append(inside)
-            found = regressions(self.flops, self.optima, inside, self._weights)
-            law = power_of(self.flops[inside], self.loss[inside])
-            rows.append({
-                "low": self.flops[inside].min(), "high": self.flops[inside].max(), "budgets": int(inside.sum()),
-                "a": float(found["a"][0]), "b": float(found["b"][0]),
-                "gamma": float("nan") if law is None else law.parameters["alpha"],
-            })  # fmt: skip
-        return pd.DataFrame(rows)
-
     def to_dict(self) -> dict[str, Any]:
         """Budgets, optima and notes as plain values; nan is None."""
         records: list[dict[Any, Any]] = self.to_frame().to_dict(orient="records")
@@ -338,10 +320,6 @@ class Frontier:
         if self.draws is None:
             raise ValueError("this frontier has no draws: make it from sf.bootstrap(fit) instead of the fit.")
         return self.draws
-
-
-#: Windows over which exponents are shown beside those of all budgets, as shares of the range of log budgets.
-WINDOWS = ((0.0, 1.0), (0.0, 2 / 3), (0.0, 0.5), (1 / 3, 1.0), (0.5, 1.0))
 
 
 def _window(window: Sequence[float] | None, flops: Floats) -> tuple[float, float]:
