@@ -3,6 +3,8 @@ from .allocation import compute_optimal as compute_optimal
 from .curves import Curves as Curves
 from .datasets import DATASETS as DATASETS
 from .datasets import load as load
+from .derived import allocation_exponent as allocation_exponent
+from .derived import best_at as best_at
 from .exponents import Exponents as Exponents
 from .fitting import fit as fit
 from .fitting import fit_curves as fit_curves
