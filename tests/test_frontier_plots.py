@@ -162,3 +162,48 @@ def test_bad_input_is_refused():
     nothing = replace(PLAIN, params=np.full(5, np.nan))
     with pytest.raises(ValueError, match=r"'none' has no optimum at any of its 5 budgets, 1e\+19 to 1e\+21 FLOPs"):
         plot_frontier({"none": nothing})
+
+
+def test_bands_and_exponents_have_the_level_that_is_asked():
+    ax = plot_frontier({"law": BANDED}, level=0.5)
+    frame = BANDED.to_frame(0.5)
+    np.testing.assert_allclose(band(ax)[:, 0, 1], frame["params_low"])
+    np.testing.assert_allclose(band(ax)[:, 1, 1], frame["params_high"])
+    found = BANDED.exponents(level=0.5)
+    ends = "{:.3f} to {:.3f}".format(*found.intervals["a"])
+    assert legend(ax) == [f"law, 50 % band: $a = {found.a:.3f}$ ({ends})"]
+
+
+@pytest.mark.parametrize("level", [95, 0.0, 1.0, "0.9", float("nan")])
+def test_a_level_that_is_no_share_is_refused_without_a_band_too(level):
+    with pytest.raises(ValueError, match=f"level must be between 0 and 1, such as 0.95, not {level!r}"):
+        plot_frontier(PLAIN, level=level)
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_a_published_law_is_drawn_at_its_best_models(quantity):
+    ax = plot_frontier(PLAIN, quantity, beside=sf.HOFFMANN_2022)
+    line = ax.lines[-1]
+    law = sf.fit(sf.Chinchilla, sf.simulate(sf.HOFFMANN_2022, GRID))  # noiseless: the closed form of the same numbers
+    best = sf.compute_optimal(law, line.get_xdata())
+    np.testing.assert_allclose(line.get_ydata(), getattr(best, quantity), rtol=1e-5)  # the fit is within 1e-6
+    words = {"params": ": $a = 0.452$", "tokens": ": $b = 0.548$", "tokens_per_param": ": $b - a = 0.097$", "loss": ""}
+    assert legend(ax)[-1] == f"Hoffmann 2022{words[quantity]}"
+    assert line.get_color() == PALETTE[1]
+
+
+def test_a_law_without_a_closed_form_has_its_best_models_too():
+    ax = plot_frontier(PLAIN, beside={"Kaplan": sf.KAPLAN_2020, "surface": LAW})
+    kaplan, own = ax.lines[-2:]
+    assert legend(ax)[-2:] == ["Kaplan: $a = 0.575$", f"surface: $a = {PLAIN.exponents().a:.3f}$"]
+    for C, N in zip(kaplan.get_xdata()[::33], kaplan.get_ydata()[::33], strict=True):
+        near = sf.KAPLAN_2020(N * np.array([0.99, 1.0, 1.01]), C / (6 * N * np.array([0.99, 1.0, 1.01])))
+        assert np.argmin(near) == 1
+    np.testing.assert_allclose(own.get_ydata(), sf.compute_optimal(LAW, own.get_xdata()).params, rtol=1e-6)
+
+
+def test_what_cannot_lie_beside_a_frontier_is_refused():
+    with pytest.raises(TypeError, match="must be a law with its numbers"):
+        plot_frontier(PLAIN, beside=PLAIN)
+    with pytest.raises(ValueError, match="PowerLaw takes flops, and there is no flops"):
+        plot_frontier(PLAIN, beside=sf.PowerLaw(1.7, 400.0, 0.3))

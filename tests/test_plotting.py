@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import scalefit as sf
+from scalefit.drawing import paper_style
 from scalefit.plotting import PALETTE, count_words, plot_curves, plot_fit, plot_residuals
 
 PYTHIA = sf.load("pythia")
@@ -24,6 +26,17 @@ CURVES = sf.fit_curves(
     along="params",
     at="tokens",
 )
+GRID = sf.simulate(
+    sf.HOFFMANN_2022, sf.grid(params=np.geomspace(1e8, 1e10, 5), tokens=np.geomspace(1e9, 1e11, 4)), noise=0.003
+)
+PLANE = sf.fit(sf.Chinchilla, GRID)
+DASHDOT = (5, 1.5, 1, 1.5)
+
+
+def besides(ax):
+    """Lines of laws that are laid beside, those of the legend left out."""
+    found = [line for line in ax.lines if isinstance(line._unscaled_dash_pattern[1], tuple | list)]
+    return [line for line in found if tuple(line._unscaled_dash_pattern[1]) == DASHDOT and len(line.get_xdata())]
 
 
 def lines(ax, style=None):
@@ -138,10 +151,13 @@ def test_a_dollar_in_a_column_name_is_a_dollar():
     drawn(ax)
 
 
-def test_laws_of_two_columns_and_mixed_columns_are_refused():
-    runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e8, 1e9, 1e10], tokens=[1e10, 1e11, 1e12]))
-    with pytest.raises(ValueError, match="not of params, tokens"):
-        plot_fit(sf.fit(sf.Chinchilla, runs))
+def test_fits_of_other_columns_and_mixed_columns_are_refused():
+    runs = GRID.to_frame().assign(unique_tokens=1e10)
+    three = sf.fit(sf.LawRegressor(sf.DataConstrained, fixed=dict(list(sf.MUENNIGHOFF_2023.to_dict().items())[:6])), sf.LossTable.from_frame(runs))  # fmt: skip  # noqa: E501
+    with pytest.raises(ValueError, match="not of params, tokens, unique_tokens"):
+        plot_fit(three)
+    with pytest.raises(ValueError, match=r"not of params, tokens\. Fit a slice, or lay"):
+        plot_fit([PLANE, PLANE])
     with pytest.raises(ValueError, match="params; params_total"):
         plot_residuals([POWER, sf.fit(sf.PowerLaw, KEPT, inputs="params_total")])
     with pytest.raises(ValueError, match="not of no fit"):
@@ -184,3 +200,145 @@ def test_residuals_of_a_law_of_two_columns_lie_over_the_predicted_loss():
     np.testing.assert_array_equal(points.get_ydata(), fit.residuals)
     np.testing.assert_array_equal(held_out.get_ydata(), fit.residuals[:2])
     assert "predicted loss" in ax.get_xlabel()
+
+
+# Laws beside.
+
+
+def test_a_published_law_is_drawn_beside_at_the_other_inputs_of_the_runs():
+    ax = plot_fit(POWER, sf.HOFFMANN_2022)
+    (line,) = besides(ax)
+    np.testing.assert_allclose(line.get_ydata(), sf.HOFFMANN_2022(line.get_xdata(), KEPT.tokens[0]))
+    assert legend(ax)[1] == "Hoffmann 2022"
+    assert line.get_color() == PALETTE[1]
+
+
+def test_where_other_inputs_vary_a_law_is_a_cross_at_each_run():
+    fit = sf.fit(sf.PowerLaw, GRID, inputs="params")
+    ax = plot_fit(fit, {"theirs": sf.BESIROGLU_2024})
+    assert besides(ax) == []
+    crosses = next(line for line in ax.lines if line.get_marker() == "x")
+    np.testing.assert_array_equal(crosses.get_ydata(), sf.BESIROGLU_2024(GRID.params, GRID.tokens))
+    ax = plot_fit(sf.fit(sf.PowerLaw, GRID, inputs="flops"), sf.HOFFMANN_2022)
+    crosses = next(line for line in ax.lines if line.get_marker() == "x")
+    np.testing.assert_array_equal(crosses.get_xdata(), GRID.flops)
+    np.testing.assert_array_equal(crosses.get_ydata(), sf.HOFFMANN_2022(GRID.params, GRID.tokens))
+
+
+def test_laws_of_one_column_and_other_fits_lie_beside_under_their_names():
+    ax = plot_fit(POWER, {"by hand": sf.PowerLaw(1.0, 20.0, 0.15), "no offset": PLAIN})
+    assert legend(ax) == ["E + A params^-alpha, alpha = 0.149", "by hand", "no offset", "runs"]
+    by_hand, no_offset = besides(ax)
+    np.testing.assert_array_equal(by_hand.get_ydata(), sf.PowerLaw(1.0, 20.0, 0.15)(by_hand.get_xdata()))
+    np.testing.assert_array_equal(no_offset.get_ydata(), PLAIN(no_offset.get_xdata()))
+
+
+@pytest.mark.parametrize("beside", [None, sf.HOFFMANN_2022])
+def test_a_fit_of_params_and_tokens_is_drawn_over_compute_a_line_per_size(beside):
+    ax = plot_fit(PLANE, beside)
+    runs = ax.collections[0].get_offsets()
+    np.testing.assert_allclose(runs, np.stack([6 * GRID.params * GRID.tokens, GRID.loss], axis=1))
+    solid = [line for line in lines(ax, "-") if len(line.get_xdata())]
+    assert len(solid) == 5
+    for line, N in zip(solid, np.unique(GRID.params), strict=True):
+        tokens = line.get_xdata() / (6 * N)
+        np.testing.assert_allclose([tokens.min(), tokens.max()], [1e9, 1e11])
+        np.testing.assert_allclose(line.get_ydata(), PLANE(N, tokens))
+        for other in besides(ax):
+            if other.get_color() is line.get_color() or np.array_equal(other.get_color(), line.get_color()):
+                np.testing.assert_allclose(other.get_ydata(), beside(N, other.get_xdata() / (6 * N)))
+    assert len(besides(ax)) == (0 if beside is None else 10)
+    assert ax.get_xlabel() == "training compute $C = 6ND$ (FLOPs)"
+    assert ax.figure.axes[1].get_ylabel() == "parameters $N$"
+    assert legend(ax)[0].startswith("Chinchilla, alpha = 0.3")
+    assert legend(ax)[1:] == ([] if beside is None else ["Hoffmann 2022"]) + ["runs"]
+
+
+def test_lines_of_a_size_end_a_bit_beyond_its_runs_unless_told_otherwise():
+    for reach, factor in ((None, 2.0), (7.0, 7.0)):
+        ends = [line.get_xdata().max() for line in lines(plot_fit(PLANE, reach=reach), "--") if len(line.get_xdata())]
+        np.testing.assert_allclose(ends, 6 * np.unique(GRID.params) * 1e11 * factor)
+
+
+@pytest.mark.parametrize("reach", [0, 0.5, -1.0, float("inf"), float("nan")])
+@pytest.mark.parametrize("fit", [POWER, PLANE], ids=["column", "plane"])
+def test_laws_do_not_end_before_their_runs(fit, reach):
+    with pytest.raises(ValueError, match=f"reach must be a factor from 1 on, such as 10, not {reach!r}"):
+        plot_fit(fit, reach=reach)
+
+
+def test_runs_on_a_line_and_surfaces_have_a_picture_too():
+    narrow = sf.grid(params=np.geomspace(1e8, 1e10, 12), tokens=[1.0]).assign(tokens=lambda f: 20 * f["params"])
+    for fit in (sf.fit(sf.Chinchilla, sf.simulate(sf.HOFFMANN_2022, narrow)), sf.fit(sf.AnovaKernelRidge(), GRID)):
+        ax = plot_fit(fit, {"law": PLANE}, held_out=GRID.to_frame().iloc[:2])
+        assert drawn(ax).startswith(b"\x89PNG")
+    np.testing.assert_allclose(ax.collections[1].get_offsets()[:, 1], GRID.loss[:2])
+    assert legend(ax) == ["AnovaKernelRidge", "law", "runs", "held out"]
+
+
+@pytest.mark.parametrize("style", [nullcontext, paper_style])
+def test_curves_have_a_published_law_beside_each_slice(style):
+    with style():
+        ax = plot_curves(CURVES, sf.BESIROGLU_2024)
+    assert len(besides(ax)) == len(CURVES)
+    for line, tokens in zip(besides(ax), CURVES.values, strict=True):
+        np.testing.assert_allclose(line.get_ydata(), sf.BESIROGLU_2024(line.get_xdata(), tokens))
+    assert legend(ax) == ["Besiroglu 2024"]
+    drawn(ax)
+    legends = [found for found in ax.get_children() if type(found).__name__ == "Legend"]
+    width = ax.figure.bbox.width
+    assert len(legends) == 2
+    assert all(found.get_window_extent().x1 <= width for found in legends)
+
+
+def test_residuals_of_a_published_law_are_those_at_the_runs():
+    theirs = GRID.loss - sf.HOFFMANN_2022(GRID.params, GRID.tokens)
+    crosses = next(line for line in plot_residuals(PLANE, sf.HOFFMANN_2022).lines if line.get_marker() == "x")
+    np.testing.assert_allclose(crosses.get_ydata(), theirs)
+    crosses = next(line for line in plot_residuals(POWER, sf.HOFFMANN_2022).lines if line.get_marker() == "x")
+    np.testing.assert_allclose(crosses.get_ydata(), KEPT.loss - sf.HOFFMANN_2022(KEPT.params, KEPT.tokens))
+
+
+@pytest.mark.parametrize("draw", [plot_fit, plot_residuals])
+def test_what_cannot_lie_beside_is_refused(draw):
+    with pytest.raises(TypeError, match=r"must be a law with its numbers, .* not Chinchilla"):
+        draw(PLANE, sf.Chinchilla)
+    with pytest.raises(TypeError, match=r"'x' must be a law with its numbers, .* not float"):
+        draw(PLANE, {"x": 1.0})
+    with pytest.raises(ValueError, match="Muennighoff 2023 takes params, tokens, unique_tokens, and there is no uni"):
+        draw(PLANE, sf.MUENNIGHOFF_2023)
+    with pytest.raises(ValueError, match=r"'?Muennighoff 2023'? takes .* there is no unique_tokens here"):
+        draw(POWER, sf.MUENNIGHOFF_2023)
+
+
+# A style for papers.
+
+
+def test_the_paper_style_holds_within_and_not_after():
+    before = plot_fit(POWER)
+    with paper_style():
+        inside = plot_fit(POWER, sf.HOFFMANN_2022)
+        assert drawn(inside).startswith(b"\x89PNG")
+    after = plot_fit(POWER)
+    assert inside.figure.get_size_inches().tolist() == [3.3, 2.4]
+    assert before.figure.get_size_inches().tolist() == after.figure.get_size_inches().tolist() == [4.5, 3.2]
+    assert (inside.xaxis.label.get_size(), inside.get_xticklabels()[0].get_size()) == (8.0, 7.0)
+    assert inside.figure.dpi == 300
+
+
+def test_a_size_that_a_user_set_is_kept():
+    import matplotlib
+
+    with matplotlib.rc_context({"figure.figsize": (2.0, 1.5)}):
+        assert plot_fit(POWER).figure.get_size_inches().tolist() == [2.0, 1.5]
+
+
+@pytest.mark.parametrize("make", [lambda: plot_fit(PLANE, sf.HOFFMANN_2022), lambda: plot_residuals([PLANE, PLANE]), lambda: plot_curves(CURVES, sf.HOFFMANN_2022), lambda: plot_fit(POWER, sf.HOFFMANN_2022)])  # fmt: skip  # noqa: E501
+def test_nothing_lies_beyond_the_paper(make):
+    with paper_style():
+        ax = make()
+        ax.figure.canvas.draw()
+        box, page = ax.figure.get_tightbbox(), ax.figure.get_size_inches()
+    assert min(box.x0, box.y0) > -0.02  # inches
+    assert box.x1 < page[0] + 0.02
+    assert box.y1 < page[1] + 0.02

@@ -10,8 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .latex import latex_of
+from .markup import html_of
 from .remarks import outlying_slices
 from .result import Fit
+from .sheets import Cell, Number, Sheet, Symbol, visible
 
 Floats = NDArray[np.float64]
 
@@ -124,6 +127,40 @@ class Curves:
             ],
         }
 
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """Everything needed to repeat the fits; a rule for delta gives each slice its own objective."""
+        of_one = {name: value for name, value in self.fits[0].protocol.items() if name not in ("rows", "table")}
+        of_one["objective"] = [fit.protocol["objective"] for fit in self.fits]
+        return {**of_one, "along": self.along, "at": self.at, "rows": [len(fit.table) for fit in self.fits]}
+
+    def to_latex(self) -> str:
+        """A row per slice, and means over the ok ones, as a LaTeX `tabular` with booktabs rules."""
+        return latex_of(self._sheet(), self.protocol)
+
+    def _repr_html_(self) -> str:
+        return html_of(self._sheet())
+
+    def _sheet(self) -> Sheet:
+        good = sum(fit.ok for fit in self.fits)
+        names = list(self.fits[0].parameters)
+        left_out = [f"{name}: {count}" for name, count in self.left_out.items() if count]
+        rows: list[tuple[Cell, ...]] = [
+            (Number(value), Number(len(fit.table), digits=6), *(Number(number) for number in fit.parameters.values()),
+             Number(fit.mse, 3), fit.status.name)
+            for value, fit in zip(self.values, self.fits, strict=True)
+        ]  # fmt: skip
+        means = [("mean of ok", self.mean, 4), ("sd of ok", self.sd, 3)]
+        last: list[tuple[Cell, ...]] = [
+            (words, "", *(Number(of(name), digits) for name in names), "", "") for words, of, digits in means
+        ]
+        return Sheet(
+            "ok" if self.ok else "NOT OK", (f"{good} of {len(self)} slices are ok", *left_out),
+            f"{self.fits[0].formula} at each {self.at}",
+            (Symbol(self.at), "rows", *map(Symbol, names), Symbol("mse"), "status"), tuple(rows),
+            last=tuple(last) if good and names else (), notes=self.remarks,
+        )  # fmt: skip
+
     def __repr__(self) -> str:
         good = sum(fit.ok for fit in self.fits)
         lines = [f"{'ok    ' if self.ok else 'NOT OK  '}{good} of {len(self)} slices are ok"]
@@ -134,4 +171,4 @@ class Curves:
         for name in self.fits[0].parameters:
             if good:
                 lines.append(f"mean of {name} over ok slices {self.mean(name):.4g}, sd {self.sd(name):.3g}")
-        return "\n".join(lines)
+        return visible("\n".join(lines))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +25,17 @@ LABELS = {
 }
 EDGE = "optimum at an edge"
 MOST_LABELS = 8  # slices, or budgets, named in a picture
+SIZE, DPI = (4.5, 3.2), 150  # inches, of a picture for a screen
+BEYOND = (0, (4, 2))  # line of a law beyond its runs
+BESIDE = (0, (5, 1.5, 1, 1.5))  # line of a law laid beside
+
+_PAPER: dict[Any, Any] = {
+    "figure.figsize": (3.3, 2.4), "figure.dpi": 300, "savefig.dpi": 300, "font.size": 8, "axes.titlesize": 8,
+    "legend.title_fontsize": 7, "xtick.labelsize": 7, "ytick.labelsize": 7, "axes.linewidth": 0.6, "lines.linewidth": 1,
+    "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5,
+    "xtick.minor.width": 0.4, "ytick.minor.width": 0.4, "xtick.minor.size": 1.5, "ytick.minor.size": 1.5,
+    "pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none",
+}  # fmt: skip
 
 #: Marks of a logarithmic axis by the decades that it spans at most: counts between powers of ten.
 _MARKS = ((1.5, (1.0, 2.0, 5.0)), (2.3, (1.0, 3.0)), (np.inf, (1.0,)))
@@ -58,7 +72,7 @@ def plain(text: str) -> str:
 
 
 def new_axes(ax: Axes | None = None) -> Axes:
-    """Axes as given, or of a new figure, one column of a paper wide, that pyplot knows nothing of.
+    """Axes as given, or of a new figure that pyplot knows nothing of, of the size that a style asks for.
 
     Examples
     --------
@@ -67,12 +81,40 @@ def new_axes(ax: Axes | None = None) -> Axes:
     """
     if ax is not None:
         return ax
+    from matplotlib import rcParams, rcParamsDefault
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.5, 3.2), layout="constrained", dpi=150)
+    size, dpi = rcParams["figure.figsize"], rcParams["figure.dpi"]
+    figure = Figure(
+        figsize=SIZE if tuple(size) == tuple(rcParamsDefault["figure.figsize"]) else tuple(size),
+        dpi=DPI if dpi == rcParamsDefault["figure.dpi"] else dpi,
+        layout="constrained",
+    )
     FigureCanvasAgg(figure)
     return figure.add_subplot()
+
+
+@contextmanager
+def paper_style() -> Iterator[None]:
+    """Pictures that are drawn and saved within print well in one column of a paper.
+
+    The column is 3.3 inches wide, as those of NeurIPS, ICML and ACL nearly are; text is of 8 and 7 points, and stays
+    text in PDF and SVG files. Colours are told apart by colour-blind readers in any style.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> fit = sf.fit(sf.PowerLaw, sf.load("pythia").where("kept"), inputs="params")
+    >>> with paper_style():
+    ...     ax = sf.plot_fit(fit)  # and here ax.figure.savefig("fit.pdf")
+    >>> ax.figure.get_size_inches().tolist()
+    [3.3, 2.4]
+    """
+    from matplotlib import rc_context
+
+    with rc_context(_PAPER):
+        yield
 
 
 def named(number: int) -> list[int]:
@@ -84,6 +126,28 @@ def named(number: int) -> list[int]:
     ([0, 1, 2], [0, 2, 4, 6, 8, 10, 12, 14])
     """
     return sorted(set(np.linspace(0, number - 1, min(number, MOST_LABELS)).round().astype(int).tolist()))
+
+
+def size_colours(ax: Axes, params: NDArray[np.float64]) -> Callable[[Any], Any]:
+    """Colour of a model size, dark to light, with a bar beside the axes that says which is which.
+
+    Examples
+    --------
+    >>> ax = new_axes()
+    >>> colour = size_colours(ax, np.array([1e8, 1e10]))
+    >>> [round(float(part), 2) for part in colour(1e8)], ax.figure.axes[1].get_ylabel()
+    ([0.27, 0.0, 0.33, 1.0], 'parameters $N$')
+    """
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, LogNorm
+
+    shades = ListedColormap(colormaps["viridis"](np.linspace(0, 0.9, 256)))  # without yellow, which white drowns
+    low, high = float(np.min(params)), float(np.max(params))
+    scale = LogNorm(low, high) if low < high else LogNorm(low / 2, high * 2)
+    bar = ax.figure.colorbar(ScalarMappable(scale, shades), ax=ax)
+    log_axis(bar.ax, "y", "params")
+    return lambda params: shades(scale(np.asarray(params, dtype=float)))
 
 
 def log_axis(ax: Axes, which: Literal["x", "y"], column: str) -> None:
@@ -126,6 +190,6 @@ def finish(ax: Axes, columns: int = 1) -> None:
     ax.margins(0.04, 0.06)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(
-        frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, fontsize="small", handlelength=1.2,
+        frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, fontsize="small", handlelength=1.8,
         columnspacing=1.2,
     )  # fmt: skip

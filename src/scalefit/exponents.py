@@ -11,9 +11,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from .fitting import fit
-from .intervals import Interval
+from .intervals import Interval, frame_of, verdict_of
+from .latex import latex_of
 from .laws import PowerLaw
+from .markup import html_of
 from .result import Fit
+from .sheets import Cell, Number, Sheet, Symbol
 from .table import LossTable
 
 Floats = NDArray[np.float64]
@@ -24,6 +27,7 @@ UNMOVED = 5e-5  # of a, which is shown with four digits
 #: Windows over which exponents are shown beside those of all budgets, as shares of the range of log budgets.
 WINDOWS = ((0.0, 1.0), (0.0, 2 / 3), (0.0, 0.5), (1 / 3, 1.0), (0.5, 1.0))
 SYMBOLS = {"a": "params ~ C^a", "b": "tokens ~ C^b", "gamma": "loss = E + A C^-gamma", "E": "limit of the loss"}
+_FORMULAS = {"a": r"N \propto C^{a}", "b": r"D \propto C^{b}", "gamma": r"L = E + A\,C^{-\gamma}"}  # in a paper
 
 
 class HasOptima(Protocol):
@@ -125,29 +129,76 @@ class Exponents:
             "notes": list(self.notes),
         }  # fmt: skip
 
+    def to_frame(self) -> pd.DataFrame:
+        """A row per exponent, and one for E; with their intervals, where there are any."""
+        if self.intervals:
+            return frame_of(list(self.intervals.values()))
+        return pd.DataFrame({"statistic": self._known, "estimate": [getattr(self, name) for name in self._known]})
+
+    def to_latex(self) -> str:
+        """The exponents and their intervals as a LaTeX `tabular` with booktabs rules."""
+        return latex_of(self._sheet(), {"budgets": self.budgets, "window": list(self.window), "moved": self.moved})
+
+    def _repr_html_(self) -> str:
+        return html_of(self._sheet())
+
+    def _sheet(self) -> Sheet:
+        intervals = list(self.intervals.values())
+        heads = [f"{100 * interval.level:g} % interval" for interval in intervals][:1]
+        return Sheet(
+            "NOT OK" if self.notes else verdict_of(intervals),
+            tuple(f"the law of the loss: {note}" for note in self.notes), self._title, ("", "estimate", *heads, ""),
+            tuple((Symbol(name), *self._cells(name), _meaning(name)) for name in self._known), notes=self._left_out,
+            footer=(*self._doubts, *self._moves), mark="the law of the loss is not ok" if self.notes else "",
+        )  # fmt: skip
+
+    def _cells(self, name: str) -> tuple[Cell, ...]:
+        return self.intervals[name].cells[::2] if self.intervals else (Number(getattr(self, name)),)
+
+    @property
+    def _known(self) -> list[str]:
+        """Exponents that there are: few budgets have no law of the loss."""
+        return [name for name in SYMBOLS if np.isfinite(getattr(self, name))]
+
+    @property
+    def _title(self) -> str:
+        return "{} budgets from {:.3g} to {:.3g} FLOPs".format(self.budgets, *self.window)
+
+    @property
+    def _left_out(self) -> tuple[str, ...]:
+        sentence = f"{self.left_out} more are not bracketed in over a tenth of the refits, and left out"
+        return (sentence,) if self.left_out else ()
+
+    @property
+    def _doubts(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(note for interval in self.intervals.values() for note in interval.notes))
+
+    @property
+    def _moves(self) -> tuple[str, ...]:
+        """Says how far other windows move a."""
+        if len(self.windows) <= 1:
+            return ()
+        if self.moved < UNMOVED:
+            return ("other windows of these budgets do not move a",)
+        beside = ""
+        if "a" in self.intervals and not self.intervals["a"].refused:
+            low, high = self.intervals["a"]
+            beside = f", {self.moved / max((high - low) / 2, 1e-300):.1f} times half its interval"
+        least, most = self.windows["a"].min(), self.windows["a"].max()
+        return (f"other windows move a by up to {self.moved:.3f}{beside}: {least:.4f} to {most:.4f}",)
+
     def __repr__(self) -> str:
-        lines = ["{} budgets from {:.3g} to {:.3g} FLOPs".format(self.budgets, *self.window)]
-        if self.left_out:
-            lines.append(f"note  {self.left_out} more are not bracketed in over a tenth of the refits, and left out")
+        lines = [self._title, *(f"note  {note}" for note in self._left_out)]
         lines += [f"NOT OK  the law of the loss: {note}" for note in self.notes]
-        for name, meaning in SYMBOLS.items():
-            if not np.isfinite(getattr(self, name)):  # too few budgets for the law of the loss
-                continue
+        for name in self._known:
             interval = self.intervals.get(name)
             ends = "" if interval is None else f"  {ends_of(interval)}"
-            lines.append(f"  {name:<5}  {getattr(self, name):.4f}{ends}  {meaning}")
-        for note in dict.fromkeys(note for interval in self.intervals.values() for note in interval.notes):
-            lines.append(note)
-        if len(self.windows) > 1 and self.moved < UNMOVED:
-            lines.append("other windows of these budgets do not move a")
-        elif len(self.windows) > 1:
-            beside = ""
-            if "a" in self.intervals and not self.intervals["a"].refused:
-                low, high = self.intervals["a"]
-                beside = f", {self.moved / max((high - low) / 2, 1e-300):.1f} times half its interval"
-            least, most = self.windows["a"].min(), self.windows["a"].max()
-            lines.append(f"other windows move a by up to {self.moved:.3f}{beside}: {least:.4f} to {most:.4f}")
-        return "\n".join(lines)
+            lines.append(f"  {name:<5}  {getattr(self, name):.4f}{ends}  {SYMBOLS[name]}")
+        return "\n".join([*lines, *self._doubts, *self._moves])
+
+
+def _meaning(name: str) -> Symbol:
+    return Symbol(SYMBOLS[name], _FORMULAS.get(name, ""))
 
 
 def ends_of(interval: Interval) -> str:

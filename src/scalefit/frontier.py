@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,10 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .bracketing import lacking, rising, window_of
 from .exponents import SYMBOLS, Exponents, over_windows, power_of, regressions
 from .intervals import MOST_FAILED, Interval, Method
+from .latex import latex_of
+from .markup import html_of
 from .optima import QUANTITIES, Draws, Optima, Quantity
 from .parts import Trace
+from .sheets import Cell, Number, Sheet, Symbol, visible
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -105,17 +108,7 @@ class Frontier:
     @property
     def rises(self) -> tuple[str, ...]:
         """Says where the lowest loss rises with the budget, although more compute need not be used badly."""
-        order = np.argsort(self.flops, kind="stable")
-        order = order[self.bracketed[order]]
-        flops, loss = self.flops[order], self.loss[order]
-        up = np.flatnonzero((np.diff(loss) > 1e-9 * loss[:-1]) & (np.diff(flops) > 0))
-        if not len(up):
-            return ()
-        first = up[0]
-        return (
-            f"the lowest loss rises from {loss[first]:.4g} to {loss[first + 1]:.4g} between {flops[first]:.3g} and "
-            f"{flops[first + 1]:.3g} FLOPs ({len(up)} such): look for undertuned or diverged runs.",
-        )
+        return rising(self.flops, self.loss, self.bracketed)
 
     def interval(
         self, quantity: Quantity, index: int = 0, level: float = 0.95, *, method: Method | None = None
@@ -210,7 +203,7 @@ class Frontier:
         >>> round(found.a, 4), round(found.b, 4), round(found.gamma, 4)
         (0.4516, 0.5484, 0.1535)
         """
-        low, high = _window(window, self.flops)
+        low, high = window_of(window, self.flops)
         within = (self.flops >= low) & (self.flops <= high)
         used = self.counted((low, high))
         if len(np.unique(self.flops[used])) < 2:
@@ -297,38 +290,56 @@ class Frontier:
             "budgets": rows,
         }
 
+    def to_latex(self, level: float = 0.95, *, method: Method | None = None) -> str:
+        """A row per budget, with its intervals where there is a bootstrap, as a LaTeX `tabular` with booktabs rules."""
+        found = {} if self.draws is None else self.draws.bootstrap.protocol
+        return latex_of(self._sheet(level, method), {"source": self.source, "level": level, **found})
+
+    def _repr_html_(self) -> str:
+        return html_of(self._sheet())
+
     def __repr__(self) -> str:
-        good = int(self.bracketed.sum())
-        missing = int(np.sum(~np.isfinite(self.params)))
-        wrong = [*self.doubts, *self.rises]
-        if good < len(self):
-            edge = int(self.at_edge.sum())
-            wrong.append(
-                f"{good} of {len(self)} budgets have a bracketed optimum, {edge} are at an edge, {missing} none"
-            )
+        wrong = self._wrong
         lines = [f"NOT OK  {sentence}" for sentence in wrong]
         lines.append(f"{'      ' if wrong else 'ok    '}{self.source}")
         lines += [f"note  {note}" for note in self.notes]
         numbers: dict[str, Floats] = {name: getattr(self, name) for name in QUANTITIES}
-        frame = pd.DataFrame({"flops": self.flops, **numbers})
-        words = np.where(self.bracketed, "yes", np.where(self.at_edge, "at edge", "none"))
-        frame = frame.assign(bracketed=words)
+        frame = pd.DataFrame({"flops": self.flops, **numbers}).assign(bracketed=self._words)
         lines.append(frame.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
-        return "\n".join(lines)
+        return visible("\n".join(lines))
+
+    def _sheet(self, level: float = 0.95, method: Method | None = None) -> Sheet:
+        def cells(quantity: Quantity, place: int) -> tuple[Cell, ...]:
+            value = float(getattr(self, quantity)[place])
+            if self.draws is None:
+                return (Number(value),)
+            found = self.interval(quantity, place, level, method=method)
+            return Number(value, error=found.standard_error), found.cells[2]
+
+        ends = () if self.draws is None else (f"{100 * level:g} %",)
+        rows: list[tuple[Cell, ...]] = [
+            (Number(float(self.flops[i])), *(cell for q in QUANTITIES for cell in cells(q, i)), str(self._words[i]))
+            for i in range(len(self))
+        ]
+        return Sheet(
+            "NOT OK" if self._wrong else "ok", self._wrong, self.source,
+            (Symbol("flops"), *(head for q in QUANTITIES for head in (Symbol(q), *ends)), "bracketed"), tuple(rows),
+            notes=self.notes, mark="the fit is not ok" if self.doubts else "",
+        )  # fmt: skip
+
+    @property
+    def _wrong(self) -> tuple[str, ...]:
+        return (*self.doubts, *self.rises, *lacking(self.params, self.bracketed, self.at_edge))
+
+    @property
+    def _words(self) -> NDArray[np.str_]:
+        """(m,) whether each optimum is bracketed."""
+        return np.where(self.bracketed, "yes", np.where(self.at_edge, "at edge", "none"))
 
     def _needed_draws(self) -> Draws:
         if self.draws is None:
             raise ValueError("this frontier has no draws: make it from sf.bootstrap(fit) instead of the fit.")
         return self.draws
-
-
-def _window(window: Sequence[float] | None, flops: Floats) -> tuple[float, float]:
-    if window is None:
-        return float(flops.min()), float(flops.max())
-    low, high = window if len(window) == 2 else (np.nan, np.nan)
-    if not 0 <= low < high < np.inf:
-        raise ValueError(f"window must be two budgets in FLOPs, the lower first, not {tuple(window)!r}.")
-    return float(low), float(high)
 
 
 def _plain(value: Any) -> Any:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Literal, get_args
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
+
+from .markup import html_of
+from .sheets import Ends, Number, Sheet, visible
 
 Floats = NDArray[np.float64]
 Method = Literal["percentile_t", "bca", "percentile", "basic"]
@@ -156,10 +160,69 @@ class Interval:
             "refused": self.refused, "doubts": [doubt.name for doubt, _ in self.doubts], "notes": list(self.notes),
         }  # fmt: skip
 
+    def to_frame(self) -> pd.DataFrame:
+        """One row: statistic, estimate, standard error, ends, and the names of what speaks against them."""
+        return frame_of([self])
+
+    @property
+    def cells(self) -> tuple[Number, Number, Ends]:
+        """Estimate, standard error and ends as a table shows them."""
+        error = self.standard_error
+        return Number(self.estimate, error=error), Number(error, 2, error), Ends(self.low, self.high, error)
+
+    def _repr_html_(self) -> str:
+        return html_of(Sheet(
+            verdict_of([self]), self.notes, f"{self.statistic}, {self.method}",
+            ("estimate", "standard error", f"{100 * self.level:g} % interval"), (self.cells,),
+        ))  # fmt: skip
+
     def __repr__(self) -> str:
         ends = "refused" if self.refused else f"[{self.low:.4g}, {self.high:.4g}]"
         head = f"{self.statistic} {self.estimate:.4g}  {100 * self.level:g} % {ends}  standard error "
-        return "\n".join([f"{head}{self.standard_error:.2g}  {self.method}", *(f"  {note}" for note in self.notes)])
+        lines = [f"{head}{self.standard_error:.2g}  {self.method}", *(f"  {note}" for note in self.notes)]
+        return visible("\n".join(lines))
+
+
+def verdict_of(intervals: Sequence[Interval]) -> str:
+    """What is to be thought of intervals, in a word.
+
+    Examples
+    --------
+    >>> verdict_of([Interval("a", 0.5, 0.45, 0.54, 0.02, 0.95, "percentile_t", ((Doubt.FEW_SPARE, "4"),))])
+    'DOUBT'
+    """
+    if any(interval.refused for interval in intervals):
+        return "REFUSED"
+    return "DOUBT" if any(interval.doubts for interval in intervals) else "ok"
+
+
+def doubts_of(intervals: Sequence[Interval]) -> tuple[str, ...]:
+    """Every doubt once, with the names of the statistics that it is of.
+
+    Examples
+    --------
+    >>> doubt = Interval("a", 0.5, 0.45, 0.54, 0.02, 0.95, "percentile_t", ((Doubt.FEW_SPARE, ""),))
+    >>> doubts_of([doubt, replace(doubt, statistic="b")])[0][:33]
+    'a, b: Rows (or clusters) beyond t'
+    """
+    found: dict[str, list[str]] = {}
+    for interval in intervals:
+        for note in interval.notes:
+            found.setdefault(note, []).append(interval.statistic)
+    return tuple(f"{', '.join(names)}: {note}" for note, names in found.items())
+
+
+def frame_of(intervals: Sequence[Interval]) -> pd.DataFrame:
+    """A row per interval.
+
+    Examples
+    --------
+    >>> frame_of([Interval("a", 0.5, 0.45, 0.54, 0.02, 0.95, "basic")])["high"].tolist()
+    [0.54]
+    """
+    columns = ["statistic", "estimate", "standard_error", "low", "high", "level", "method", "refused", "doubts"]
+    cells = [{**vars(i), "refused": i.refused, "doubts": tuple(d.name for d, _ in i.doubts)} for i in intervals]
+    return pd.DataFrame(cells, columns=columns)
 
 
 def interval_ends(

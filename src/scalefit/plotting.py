@@ -6,42 +6,71 @@ axes, so that `plot_fit(fit).figure.savefig("fit.pdf")` works anywhere, without 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .curves import Curves
-from .drawing import GREY, INK, LABELS, PALETTE, count_words, log_axis, named, new_axes, plain
+from .drawing import (
+    BESIDE,
+    BEYOND,
+    GREY,
+    INK,
+    LABELS,
+    PALETTE,
+    count_words,
+    finish,
+    log_axis,
+    named,
+    new_axes,
+    plain,
+    size_colours,
+)
+from .flops import six_nd
+from .laws import Law
+from .overlays import Beside, along, at_runs, losses, named_laws, sizes_of, tokens_at
 from .result import Fit
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
+    from matplotlib.lines import Line2D
+
+MOST_SIZES = 6  # model sizes that a fit of params and tokens has a line for
 
 
 def plot_fit(
     fits: Fit | Sequence[Fit],
+    beside: Beside | None = None,
     *,
     ax: Axes | None = None,
     labels: Sequence[str] | None = None,
     held_out: pd.DataFrame | None = None,
-    reach: float = 10.0,
+    reach: float | None = None,
 ) -> Axes:
-    """Draw the runs and one or more laws of one column: solid within the data, dashed beyond, E as a thin line.
+    """Draw the runs and one or more laws: solid within the data, dashed beyond; others beside them dash-dotted.
+
+    Laws of one column are drawn over it, with E as a thin line. A fit of params and tokens is drawn over compute, a
+    line per model size.
 
     Parameters
     ----------
     fits : Fit or sequence of Fit
-        Of one and the same column; the points are those of the first.
+        Of one and the same column, or one fit of params and tokens; the points are those of the first.
+    beside : Law, Fit, or mapping of str to these, optional
+        Published laws, or other fits, to compare with: `sf.HOFFMANN_2022`. Other inputs that such a law takes are
+        those of the runs: a line where they are constant, else a cross at each run.
     ax : matplotlib Axes, optional
         A new figure by default.
     labels : sequence of str, optional
-        One per fit; by default its formula and exponent.
+        One per fit; by default its formula and exponents.
     held_out : DataFrame, optional
         Runs that were not fitted, drawn hollow: `table.to_frame().query("not kept")`.
     reach : float
-        How far beyond the largest run the laws are drawn, as a factor.
+        How far beyond the largest run the laws are drawn, as a factor: 10 by default. Of a fit of params and tokens,
+        beyond the tokens of each size: 2.
 
     Returns
     -------
@@ -49,24 +78,41 @@ def plot_fit(
 
     Raises
     ------
+    TypeError
+        If what is laid beside is no law with numbers, and no fit.
     ValueError
-        If a fit takes two columns, or the fits take different ones.
+        If a fit takes other columns, or the fits take different ones; if a law beside takes a column that the table
+        has not; if reach is below 1.
 
     Examples
     --------
     >>> import scalefit as sf
-    >>> ax = sf.plot_fit(sf.fit(sf.PowerLaw, sf.load("pythia"), inputs="params"))
-    >>> ax.get_xlabel()
-    'parameters $N$'
+    >>> ax = sf.plot_fit(sf.fit(sf.PowerLaw, sf.load("pythia").where("kept"), inputs="params"), sf.HOFFMANN_2022)
+    >>> ax.get_xlabel(), [text.get_text() for text in ax.get_legend().get_texts()]
+    ('parameters $N$', ['E + A params^-alpha, alpha = 0.149', 'Hoffmann 2022', 'runs'])
     """
-    fits, column = _one_column(fits)
+    if reach is not None and not 1 <= reach < np.inf:
+        raise ValueError(f"reach must be a factor from 1 on, such as 10, not {reach!r}.")
+    others = named_laws(beside)
+    several = (fits,) if isinstance(fits, Fit) else tuple(fits)
+    if len(several) == 1 and set(several[0].inputs) == {"params", "tokens"}:
+        return _over_compute(several[0], others, new_axes(ax), _names(several, labels)[0], held_out, reach or 2.0)
+    fits, column = _one_column(several)
     names = _names(fits, labels)
-    ax = new_axes(ax)
+    ax, reach = new_axes(ax), reach or 10.0
     table = fits[0].table
     drawn = table[column] if held_out is None else np.concatenate([table[column], held_out[column]])
     low, high = float(np.min(drawn)), float(np.max(drawn))
-    for fit, name, colour in zip(fits, names, _colours(len(fits)), strict=True):
+    colours = _colours(len(fits) + len(others))
+    for fit, name, colour in zip(fits, names, colours, strict=False):
         _draw_law(ax, fit, name, colour, (low / 1.5, float(np.max(fit.table[column])), high * reach))
+    x = np.geomspace(low / 1.5, high * reach, 300)
+    for (name, law), colour in zip(others.items(), colours[len(fits) :], strict=True):
+        line = along(law, fits[0], x)
+        if line is None:
+            ax.plot(table[column], at_runs(law, fits[0]), "x", color=colour, markersize=4, label=plain(name))
+        else:
+            ax.plot(x, line, color=colour, linewidth=1.2, linestyle=BESIDE, label=plain(name))
     _draw_points(ax, table[column], table.loss, held_out, column)
     ax.set_xlim(low / 1.5, high * reach)
     _tidy(ax, column, LABELS["loss"])
@@ -74,8 +120,37 @@ def plot_fit(
     return ax
 
 
+def _over_compute(
+    fit: Fit, others: Mapping[str, Law | Fit], ax: Axes, name: str, held_out: pd.DataFrame | None, reach: float
+) -> Axes:
+    """Loss over C = 6 N D: the runs, and for some model sizes the lines of the fit and of the laws beside it."""
+    table, colour = fit.table, size_colours(ax, fit.table["params"])
+    for N in sizes_of(fit, MOST_SIZES):
+        low, high = tokens_at(fit, N)
+        for ends, style in (((low, high), "-"), ((high, high * reach), BEYOND)):
+            D = np.geomspace(*ends, 100)
+            ax.plot(six_nd(N, D), fit(params=N, tokens=D), color=colour(N), linewidth=1.4, linestyle=style)
+            for law in others.values():
+                heights = losses(law, {"params": np.full_like(D, N), "tokens": D}, only="tokens")
+                ax.plot(six_nd(N, D), heights, color=colour(N), linewidth=1.0, linestyle=BESIDE)
+    spent = six_nd(table["params"], table["tokens"])
+    ax.scatter(spent, table.loss, s=8, c=colour(table["params"]), linewidths=0, zorder=3)
+    ax.plot([], [], color=GREY, linewidth=1.4, label=name)
+    for other in others:
+        ax.plot([], [], color=GREY, linewidth=1.0, linestyle=BESIDE, label=plain(other))
+    ax.plot([], [], "o", color=GREY, markersize=3, label="runs")
+    if held_out is not None:
+        at, edges = six_nd(held_out["params"], held_out["tokens"]), colour(held_out["params"])
+        ax.scatter(at, held_out["loss"], s=14, facecolors="white", edgecolors=edges, label="held out", zorder=3)
+    _tidy(ax, "flops", LABELS["loss"])
+    ax.set_xlabel("training compute $C = 6ND$ (FLOPs)")
+    finish(ax)
+    return ax
+
+
 def plot_residuals(
     fits: Fit | Sequence[Fit],
+    beside: Beside | None = None,
     *,
     ax: Axes | None = None,
     labels: Sequence[str] | None = None,
@@ -87,8 +162,9 @@ def plot_residuals(
 
     Parameters
     ----------
-    fits, ax, labels, held_out
-        As in `plot_fit`; held-out runs lie in a shaded range, their distances dashed.
+    fits, beside, ax, labels, held_out
+        As in `plot_fit`; held-out runs lie in a shaded range, their distances dashed. How far the runs lie from the
+        laws beside is drawn as crosses.
 
     Returns
     -------
@@ -96,7 +172,7 @@ def plot_residuals(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         As in `plot_fit`.
 
     Examples
@@ -105,10 +181,10 @@ def plot_residuals(
     >>> sf.plot_residuals(sf.fit(sf.PowerLaw, sf.load("pythia"), inputs="params")).get_ylabel()
     'measured $-$ predicted (nats)'
     """
-    several = (fits,) if isinstance(fits, Fit) else tuple(fits)
+    several, others = (fits,) if isinstance(fits, Fit) else tuple(fits), named_laws(beside)
     if several and all(len(fit.inputs) > 1 for fit in several):
-        return _residuals_over_prediction(several, new_axes(ax), _names(several, labels), held_out)
-    fits, column = _one_column(fits)
+        return _residuals_over_prediction(several, others, new_axes(ax), _names(several, labels), held_out)
+    fits, column = _one_column(several)
     ax = new_axes(ax)
     ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
     for fit, name, colour in zip(fits, _names(fits, labels), _colours(len(fits)), strict=True):
@@ -120,13 +196,16 @@ def plot_residuals(
             heights = np.concatenate([fit.residuals[order][-1:], later["loss"] - fit(later[column])])
             ax.plot(path, heights, "--", color=colour, linewidth=1.2)
             ax.plot(path[1:], heights[1:], "o", color=colour, markersize=5, markerfacecolor="white")
+    for (name, law), colour in zip(others.items(), _colours(len(fits) + len(others))[len(fits) :], strict=True):
+        away = fits[0].table.loss - at_runs(law, fits[0])
+        ax.plot(fits[0].table[column], away, "x", color=colour, markersize=4, label=plain(name))
     _tidy(ax, column, "measured $-$ predicted (nats)")
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0))  # residuals leave no corner free
     return ax
 
 
 def _residuals_over_prediction(
-    fits: Sequence[Fit], ax: Axes, names: Sequence[str], held_out: pd.DataFrame | None
+    fits: Sequence[Fit], others: Mapping[str, Law | Fit], ax: Axes, names: Sequence[str], held_out: pd.DataFrame | None
 ) -> Axes:
     ax.axhline(0.0, color=GREY, linewidth=0.8, zorder=1)
     for fit, name, colour in zip(fits, names, _colours(len(fits)), strict=True):
@@ -134,20 +213,25 @@ def _residuals_over_prediction(
         if held_out is not None:
             predicted = fit(*(held_out[column] for column in fit.inputs))
             ax.plot(predicted, held_out["loss"] - predicted, "o", color=colour, markersize=5, markerfacecolor="white")
+    for (name, law), colour in zip(others.items(), _colours(len(fits) + len(others))[len(fits) :], strict=True):
+        predicted = at_runs(law, fits[0])
+        ax.plot(predicted, fits[0].table.loss - predicted, "x", color=colour, markersize=3.5, label=plain(name))
     ax.set_xlabel("predicted loss (nats per token)")
     ax.set_ylabel("measured $-$ predicted (nats)")
     ax.spines[["top", "right"]].set_visible(False)
-    if len(fits) > 1:
-        ax.legend(frameon=False, fontsize="small")
+    if len(fits) + len(others) > 1:
+        finish(ax)
     return ax
 
 
-def plot_curves(curves: Curves, *, ax: Axes | None = None) -> Axes:
+def plot_curves(curves: Curves, beside: Beside | None = None, *, ax: Axes | None = None) -> Axes:
     """Draw every slice of a table with its law, dark to light in the order of the fixed value.
 
     Parameters
     ----------
     curves : Curves
+    beside : Law, Fit, or mapping of str to these, optional
+        As in `plot_fit`: dash-dotted along each slice, in its colour.
     ax : matplotlib Axes, optional
         A new figure by default.
 
@@ -165,19 +249,29 @@ def plot_curves(curves: Curves, *, ax: Axes | None = None) -> Axes:
     """
     from matplotlib import colormaps
 
+    others = named_laws(beside)
     ax = new_axes(ax)
-    S = len(curves)
+    S, handles = len(curves), []
     for row, (value, fit) in enumerate(zip(curves.values, curves, strict=True)):
         colour = colormaps["viridis"](0.85 * row / max(S - 1, 1))
         x = fit.table[curves.along]
-        label = count_words(float(value)) + ("" if fit.ok else " (not ok)")
         reach = (float(x.min()) / 1.2, float(x.max()), float(x.max()) * 1.2)
-        _draw_law(ax, fit, label if row in named(S) else "", colour, reach, floor=False)
+        line = _draw_law(ax, fit, "", colour, reach, floor=False)
+        if row in named(S):
+            handles.append((line, count_words(float(value)) + ("" if fit.ok else " (not ok)")))
+        for law in others.values():
+            at = np.geomspace(reach[0], reach[2], 200)
+            heights = losses(law, {curves.along: at, curves.at: np.full_like(at, value)}, only=curves.along)
+            ax.plot(at, heights, color=colour, linewidth=1.0, linestyle=BESIDE)
         ax.plot(x, fit.table.loss, "o", color=colour, markersize=3.5)
     _tidy(ax, curves.along, LABELS["loss"])
-    ax.legend(
-        title=LABELS.get(curves.at, plain(curves.at)), frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5)
-    )
+    lines, words = zip(*handles, strict=True)
+    slices = _beside_axes(ax, LABELS.get(curves.at, plain(curves.at)), handles=lines, labels=words)
+    if others:
+        ax.add_artist(slices).set_clip_box(None)  # else the layout takes it for something within the axes
+        for name in others:
+            ax.plot([], [], color=GREY, linewidth=1.0, linestyle=BESIDE, label=plain(name))
+        finish(ax)
     return ax
 
 
@@ -188,7 +282,8 @@ def _one_column(fits: Fit | Sequence[Fit]) -> tuple[tuple[Fit, ...], str]:
     if len(columns) != 1 or len(next(iter(columns))) != 1:
         found = "; ".join(", ".join(names) for names in sorted(columns)) or "no fit"
         raise ValueError(
-            f"this picture is of laws of one and the same column, not of {found}. Fit a slice, or a curve."
+            f"this picture is of laws of one and the same column, not of {found}. Fit a slice, or lay one fit beside "
+            "another."
         )
     return several, next(iter(columns))[0]
 
@@ -201,19 +296,22 @@ def _names(fits: Sequence[Fit], labels: Sequence[str] | None) -> list[str]:
 
 
 def _formula(fit: Fit) -> str:
-    terms = getattr(fit.law, "terms", ()) if fit.has_law else ()
-    exponents = [term.exponent for term in terms]
-    return ", ".join([plain(fit.formula), *(f"{name} = {fit.parameters[name]:.3g}" for name in exponents)])
+    """The law and its exponents; of several columns by its name, since its formula is wider than a picture."""
+    if not fit.has_law:
+        return plain(fit.formula.partition("(")[0])
+    exponents = [term.exponent for term in getattr(fit.law, "terms", ())]
+    words = plain(fit.formula) if len(fit.inputs) == 1 else type(fit.law).__name__
+    return ", ".join([words, *(f"{name} = {fit.parameters[name]:.3g}" for name in exponents)])
 
 
 def _draw_law(
     ax: Axes, fit: Fit, label: str, colour: Any, reach: tuple[float, float, float], *, floor: bool = True
-) -> None:
+) -> Line2D:
     """One law from the first to the third value of `reach`, dashed from the second on."""
     start, last, end = reach
     inside, beyond = np.geomspace(start, last, 200), np.geomspace(last, end, 100)
-    ax.plot(inside, fit(inside), color=colour, linewidth=1.6, label=label or "_")
-    ax.plot(beyond, fit(beyond), color=colour, linewidth=1.6, linestyle=(0, (4, 2)))
+    (line,) = ax.plot(inside, fit(inside), color=colour, linewidth=1.6, label=label or "_")
+    ax.plot(beyond, fit(beyond), color=colour, linewidth=1.6, linestyle=BEYOND)
     E = fit.parameters.get("E", 0.0)
     if floor and E > 0:
         ax.axhline(E, color=colour, linewidth=0.6, linestyle=":")
@@ -221,6 +319,7 @@ def _draw_law(
             f"$E$ = {E:.2f}", (1, E), xycoords=("axes fraction", "data"), xytext=(-2, 2), textcoords="offset points",
             ha="right", va="bottom", color=colour, fontsize="small",
         )  # fmt: skip
+    return line
 
 
 def _draw_points(ax: Axes, x: Any, loss: Any, held_out: pd.DataFrame | None, column: str) -> None:
@@ -230,6 +329,11 @@ def _draw_points(ax: Axes, x: Any, loss: Any, held_out: pd.DataFrame | None, col
             held_out[column], held_out["loss"], "o", color=INK, markerfacecolor="white", markersize=5.5,
             label="held out", zorder=3,
         )  # fmt: skip
+
+
+def _beside_axes(ax: Axes, title: str, **shown: Any) -> Legend:
+    """Legend right of the axes."""
+    return ax.legend(title=title, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), **shown)
 
 
 def _colours(n: int) -> list[str]:

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 
 from .curves import Curves
 from .doubting import find_doubts, in_order
-from .intervals import METHODS, Doubt, Interval, Method, interval_ends
+from .intervals import METHODS, Doubt, Interval, Method, doubts_of, frame_of, interval_ends, verdict_of
+from .latex import latex_of
+from .markup import html_of
 from .parts import Part, Statistic, Trace, Traced, as_number, as_point, degrees_of_freedom, name_of, tried
 from .result import Fit
 from .schemes import Scheme, Wild
+from .sheets import Sheet, Symbol, visible
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -248,10 +251,11 @@ class Bootstrap:
 
     def to_frame(self, level: float = 0.95, *, method: Method | None = None) -> pd.DataFrame:
         """A row per fitted parameter: estimate, standard error, ends, and the names of what speaks against them."""
-        rows = [self.interval(name, level, method=method) for name in self.parameters]
-        columns = ["statistic", "estimate", "standard_error", "low", "high", "level", "method", "refused", "doubts"]
-        cells = [{**vars(row), "refused": row.refused, "doubts": tuple(d.name for d, _ in row.doubts)} for row in rows]
-        return pd.DataFrame(cells, columns=columns)
+        return frame_of([self.interval(name, level, method=method) for name in self.parameters])
+
+    def to_latex(self, level: float = 0.95, *, method: Method | None = None) -> str:
+        """Parameters with standard errors and intervals as a LaTeX `tabular` with booktabs rules."""
+        return latex_of(self._sheet(level, method), self.protocol)
 
     def to_dict(self, level: float = 0.95, *, method: Method | None = None) -> dict[str, Any]:
         """Scheme, counts of flagged refits and intervals of the parameters as plain values."""
@@ -272,25 +276,31 @@ class Bootstrap:
             else f"{scheme.kind}, {by}"
         )
 
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """Everything needed to repeat the fit and its refits."""
+        return {**self.base.protocol, "bootstrap": {"scheme": self.words, "resamples": len(self), "seed": self.seed}}
+
+    def _sheet(self, level: float = 0.95, method: Method | None = None) -> Sheet:
+        intervals = [self.interval(name, level, method=method) for name in self.parameters]
+        wrong = [f"the fit is NOT OK: {note}" for part in self.parts for note in part.fit.notes][:MOST_NOTES]
+        flags = [f"{count} of {len(self) * len(self.parts)} refits {words}" for words, count in self.flags.items()]
+        return Sheet(
+            verdict_of(intervals), (f"{len(self)} refits, {self.words}", *wrong), self.parts[0].fit.formula,
+            ("", "estimate", "standard error", f"{100 * level:g} % interval"),
+            tuple((Symbol(i.statistic), *i.cells) for i in intervals),
+            notes=self.notes, footer=(*doubts_of(intervals), *flags), mark="the fit is not ok" if wrong else "",
+        )  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        return html_of(self._sheet())
+
     def __repr__(self) -> str:
-        intervals = [self.interval(name) for name in self.parameters]
-        doubts: dict[str, list[str]] = {}
-        for interval in intervals:
-            for note in interval.notes:
-                doubts.setdefault(note, []).append(interval.statistic)
-        verdict = "REFUSED" if any(i.refused for i in intervals) else "DOUBT  " if doubts else "ok     "
-        lines = [f"{verdict} {len(self)} refits, {self.words}"]
-        lines += [f"the fit is NOT OK: {note}" for part in self.parts for note in part.fit.notes][:MOST_NOTES]
-        lines += [f"note    {note}" for note in self.notes]
-        width = max((len(name) for name in self.parameters), default=0)
-        for i in intervals:
-            ends = "refused" if i.refused else f"{i.low:.4g} to {i.high:.4g}"
-            lines.append(
-                f"  {i.statistic:<{width}}  {i.estimate:.4g}  standard error {i.standard_error:.2g}  95 % {ends}"
-            )
-        lines += [f"{', '.join(names)}: {note}" for note, names in doubts.items()]
-        lines += [f"{count} of {len(self) * len(self.parts)} refits {words}" for words, count in self.flags.items()]
-        return "\n".join(lines)
+        sheet, width = self._sheet(), max((len(name) for name in self.parameters), default=0)
+        lines = [f"{sheet.verdict:<7} {sheet.reasons[0]}", *sheet.reasons[1:], *(f"note    {n}" for n in sheet.notes)]
+        for name, estimate, error, ends in sheet.rows:
+            lines.append(f"  {name!s:<{width}}  {estimate}  standard error {error}  95 % {ends}")
+        return visible("\n".join([*lines, *sheet.footer]))
 
     def _known(self, name: str) -> str:
         names = tuple(self.parts[0].refits.parameters)

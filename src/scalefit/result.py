@@ -13,9 +13,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from .hull import Hull, hull_of
+from .latex import latex_of
 from .laws import Law, SeparableLaw
+from .markup import html_of
 from .objective import Objective, describe, objective_to_dict
 from .remarks import remarks, scatter, where_in
+from .sheets import Number, Sheet, Symbol, short, visible
 from .status import Status
 from .table import LossTable
 from .writing import write_whole
@@ -210,6 +213,17 @@ class Fit:
             "tied": dict(self.model.tied or {}),
         }
 
+    def to_frame(self) -> pd.DataFrame:
+        """A row per parameter: its value, and whether it was fitted, fixed or tied to another; none of a surface."""
+        fixed, tied = self._held
+        how = ["fixed" if name in fixed else f"tied to {tied[name]}" if name in tied else "fitted"
+               for name in self.parameters]  # fmt: skip
+        return pd.DataFrame({"parameter": list(self.parameters), "value": list(self.parameters.values()), "how": how})
+
+    def to_latex(self) -> str:
+        """The parameters as a LaTeX `tabular` with booktabs rules; how they were found stands in its comments."""
+        return latex_of(self._sheet(), self.protocol)
+
     def to_dict(self) -> dict[str, Any]:
         """Status, numbers and protocol as plain values."""
         return {
@@ -243,15 +257,38 @@ class Fit:
         lines = [f"ok    {self.verdict}"] if self.ok else [f"NOT OK  {note}" for note in self.notes]
         lines += [f"note  {remark}" for remark in self.remarks]
         lines.append(f"{self.formula}    {len(self.table)} rows")
-        fixed, tied = getattr(self.model, "fixed", None) or {}, getattr(self.model, "tied", None) or {}
         width = max((len(name) for name in self.parameters), default=0)
-        for name, value in self.parameters.items():
+        for _, name, value, how in self.to_frame().itertuples():
             unit = "  nats per token" if name == "E" else ""
-            how = "  fixed" if name in fixed else f"  tied to {tied[name]}" if name in tied else ""
-            lines.append(f"  {name:<{width}}  {value:.6g}{unit}{how}")
+            lines.append(f"  {name:<{width}}  {value:.6g}{unit}{'' if how == 'fitted' else f'  {how}'}")
         lines.append(f"objective {self.objective_value:.9g}, {describe(self.objective)}, sum over rows")
         lines.append(f"residuals {self.spread}; mean squared error {self.mse:.6g} nats^2")
-        return "\n".join(lines)
+        return visible("\n".join(lines))
+
+    def _repr_html_(self) -> str:
+        return html_of(self._sheet())
+
+    def _sheet(self) -> Sheet:
+        units = {"E": "nats per token"}
+        kinds = dict.fromkeys(status.name for status, _ in self.model.findings_)
+        return Sheet(
+            "ok" if self.ok else "NOT OK", (self.verdict,) if self.ok else self.notes,
+            f"{self.formula}, {len(self.table)} rows", ("", "value", ""),
+            tuple(
+                (Symbol(name), Number(value, digits=6), units.get(name, "") if how == "fitted" else how)
+                for _, name, value, how in self.to_frame().itertuples()
+            ),
+            notes=self.remarks, mark="" if self.ok else f"fit not ok: {', '.join(kinds)}",
+            footer=(
+                f"objective {short(self.objective_value, 6)}, {describe(self.objective)}, sum over rows",
+                f"residuals {self.spread}; mean squared error {short(self.mse)} nats^2",
+            ),
+        )  # fmt: skip
+
+    @property
+    def _held(self) -> tuple[dict[str, float], dict[str, str]]:
+        """Parameters that were fixed, or tied to others."""
+        return getattr(self.model, "fixed", None) or {}, getattr(self.model, "tied", None) or {}
 
     @property
     def spread(self) -> str:

@@ -10,10 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .latex import latex_of
+from .markup import html_of
+from .sheets import Cell, Number, PlusMinus, Sheet, visible
 from .splits import Split
 
 Floats = NDArray[np.float64]
 
+MEANING = "standard error over splits of these rows, of ratios by paired splits"
 MEASURES = ("train_mse", "test_mse", "train_log_mse", "test_log_mse")
 
 
@@ -155,8 +159,30 @@ class Validation:
         for row in cells:
             rest = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
             lines.append("  ".join(["", row[0].ljust(widths[0]), *rest]))
-        lines.append("MSE in nats^2; mean +- standard error over splits of these rows, of ratios by paired splits")
-        return "\n".join(lines)
+        lines.append(f"MSE in nats^2; mean +- {MEANING}")
+        return visible("\n".join(lines))
+
+    def to_latex(self) -> str:
+        """A row per model, with standard errors, as a LaTeX `tabular` with booktabs rules."""
+        return latex_of(self._sheet(), {"split": self.words, "splits": len(self.splits), "rows": self.rows})
+
+    def _repr_html_(self) -> str:
+        return html_of(self._sheet())
+
+    def _sheet(self) -> Sheet:
+        rows: list[tuple[Cell, ...]] = [
+            (str(row["model"]), *(PlusMinus(row[name], row[f"{name}_se"]) for name in ("train_mse", "test_mse")),
+             Number(row["test_mse_median"], 3), PlusMinus(row["test_log_mse"], row["test_log_mse_se"]),
+             PlusMinus(row["ratio"], row["ratio_se"]))
+            for _, row in self._frame.iterrows()
+        ]  # fmt: skip
+        splits = f"{len(self.splits)} split{'s' * (len(self.splits) > 1)}"
+        return Sheet(
+            "ok" if self.ok else "NOT OK", self.notes or (f"every model is scored on all test rows of {splits}",),
+            f"{self.words}, {self._sizes}",
+            ("", "train MSE", "test MSE", "median", "test MSE of log", f"ratio to {self.models[0]}"), tuple(rows),
+            notes=self.remarks, footer=(f"MSE in nats^2; mean +- {MEANING}",),
+        )  # fmt: skip
 
     @property
     def _sizes(self) -> str:

@@ -6,6 +6,7 @@ state, and returns the axes. A surface without a formula ends at the convex hull
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,19 +15,24 @@ from scipy.spatial import ConvexHull
 
 from .allocation import compute_optimal
 from .costs import Cost, spend
-from .drawing import EDGE, GREY, INK, LABELS, PALETTE, count_words, finish, log_axis, named, new_axes
+from .drawing import BESIDE, EDGE, GREY, INK, LABELS, PALETTE, count_words, finish, log_axis, named, new_axes, plain
 from .flops import six_nd
 from .frontier import Frontier
 from .hull import hull_of
+from .laws import Law
+from .overlays import Beside, best_of, losses, named_laws
 from .result import Fit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 OPTIMUM = PALETTE[1]  # colour of optima, where they are drawn on a surface
+BESIDES = (PALETTE[0], PALETTE[3], INK)  # colours of the optima of other laws
 BEYOND = 2.0  # ours: factor in params or tokens by which a law is drawn beyond its runs
 AROUND = 4.0  # ours: factor in params around an optimum that is farther out
 NEAR = 1.25  # ours: factor of a budget within which a run is drawn beside its valley
@@ -34,7 +40,10 @@ POINTS = 120  # of a grid, along each axis
 PALE = 0.45  # share of white in the colours of a surface, so that black runs stand out
 
 
-def plot_surface(fit: Fit, frontier: Frontier | None = None, *, cost: Cost = six_nd, ax: Axes | None = None) -> Axes:
+def plot_surface(
+    fit: Fit, frontier: Frontier | None = None, *, beside: Beside | None = None, cost: Cost = six_nd,
+    ax: Axes | None = None,
+) -> Axes:  # fmt: skip
     """Draw the loss over params and tokens: the runs and their hull, lines of equal budget, the optima on them.
 
     Parameters
@@ -44,6 +53,8 @@ def plot_surface(fit: Fit, frontier: Frontier | None = None, *, cost: Cost = six
     frontier : Frontier, optional
         Its optima are marked, hollow where they are at an edge; eight of its budgets at most are drawn. Without one,
         the lines are at round budgets.
+    beside : Law, Fit, or mapping of str to these, optional
+        Published laws, `sf.HOFFMANN_2022`, or other fits: the line of their best models.
     cost : callable
         FLOPs of given params and tokens, as in `compute_optimal`.
     ax : matplotlib Axes, optional
@@ -56,9 +67,9 @@ def plot_surface(fit: Fit, frontier: Frontier | None = None, *, cost: Cost = six
     Raises
     ------
     TypeError
-        If this is no fit of params and tokens, or no frontier.
+        If this is no fit of params and tokens, or no frontier, or what is laid beside is no law.
     ValueError
-        If the frontier has no optimum, or the runs of a surface lie on a line.
+        If the frontier has no optimum, the runs of a surface lie on a line, or a law beside takes other columns.
 
     Examples
     --------
@@ -70,7 +81,7 @@ def plot_surface(fit: Fit, frontier: Frontier | None = None, *, cost: Cost = six
     ('parameters $N$', 'training tokens $D$')
     """
     _check_fit(fit)
-    corners = _corners(fit)
+    others, corners, ends = named_laws(beside), _corners(fit), []
     places = np.empty(0, dtype=np.intp) if frontier is None else _places(frontier)
     budgets = _round_budgets(fit, cost) if frontier is None else frontier.flops[places]
     optima = np.full(len(budgets), np.nan) if frontier is None else frontier.params[places]
@@ -79,20 +90,27 @@ def plot_surface(fit: Fit, frontier: Frontier | None = None, *, cost: Cost = six
     for budget, optimum in zip(budgets, optima, strict=True):
         x, y = _isoflop(fit, corners, budget, cost, optimum)
         ax.plot(x, y, color=INK, linewidth=0.5, alpha=0.6)
-        _name_budget(ax, budget, x, y, first=budget == min(budgets), va="top")
+        ends.append((budget, x, y))
     params, tokens = np.exp(_log_runs(fit)).T
     ax.plot(params, tokens, "o", color=INK, markersize=2, label="runs")
     if fit.hull.rank == 2:
         ax.plot(*np.exp(_polygon(_log_runs(fit))).T, ":", color=INK, linewidth=0.8, label="hull of the runs")
     if frontier is not None:
         _draw_optima(ax, frontier, places, frontier.tokens)
+    for (name, law), colour in zip(others.items(), BESIDES, strict=False):
+        x, y = _best_models(law, fit, corners, cost)
+        ax.plot(x, y, color=colour, linewidth=1.4, linestyle=BESIDE, label=f"{plain(name)} optimum")
     log_axis(ax, "x", "params")
     log_axis(ax, "y", "tokens")
     finish(ax, columns=2)
+    _name_budgets(ax, ends, va="top")
     return ax
 
 
-def plot_valleys(fit: Fit, budgets: Frontier | ArrayLike, *, cost: Cost = six_nd, ax: Axes | None = None) -> Axes:
+def plot_valleys(
+    fit: Fit, budgets: Frontier | ArrayLike, *, beside: Beside | None = None, cost: Cost = six_nd,
+    ax: Axes | None = None,
+) -> Axes:  # fmt: skip
     """Draw the loss over params along lines of equal budget, with the optimum of each and the runs nearby.
 
     A law is dashed beyond the hull of its runs.
@@ -104,6 +122,8 @@ def plot_valleys(fit: Fit, budgets: Frontier | ArrayLike, *, cost: Cost = six_nd
     budgets : Frontier or array_like, FLOPs
         The optima that are marked, hollow where they are at an edge; of budgets those that `compute_optimal` finds.
         Eight at most are drawn.
+    beside : Law, Fit, or mapping of str to these, optional
+        Published laws, `sf.HOFFMANN_2022`, or other fits: dash-dotted along each budget, in its colour.
     cost : callable
         FLOPs of given params and tokens, as in `compute_optimal`.
     ax : matplotlib Axes, optional
@@ -130,7 +150,7 @@ def plot_valleys(fit: Fit, budgets: Frontier | ArrayLike, *, cost: Cost = six_nd
     from matplotlib import colormaps
 
     _check_fit(fit)
-    corners = _corners(fit)
+    others, corners, ends = named_laws(beside), _corners(fit), []
     frontier = budgets if isinstance(budgets, Frontier) else compute_optimal(fit, budgets, cost=cost)
     places = _places(frontier)
     near = _nearest(fit, frontier.flops[places], cost)
@@ -143,12 +163,18 @@ def plot_valleys(fit: Fit, budgets: Frontier | ArrayLike, *, cost: Cost = six_nd
         ax.plot(x, loss, color=colour, linewidth=1.2, linestyle=(0, (4, 2)))
         ax.plot(x, np.where(inside, loss, np.nan), color=colour, linewidth=1.6)
         ax.plot(fit.table["params"][near == row], fit.table.loss[near == row], "o", color=colour, markersize=3)
-        _name_budget(ax, frontier.flops[place], x, loss, first=row == 0, va="center")
+        ends.append((frontier.flops[place], x, loss))
+        for law in others.values():
+            heights = losses(law, {"params": x, "tokens": tokens}, only="params")
+            ax.plot(x, heights, color=colour, linewidth=1.0, linestyle=BESIDE)
     ax.plot([], [], "o", color=GREY, markersize=3, label="runs near a budget")
+    for name in others:
+        ax.plot([], [], color=GREY, linewidth=1.0, linestyle=BESIDE, label=plain(name))
     _draw_optima(ax, frontier, places, frontier.loss)
     log_axis(ax, "x", "params")
     ax.set_ylabel(_loss_label(fit))
-    finish(ax, columns=3)
+    finish(ax, columns=2 if others else 3)
+    _name_budgets(ax, ends, va="center")
     return ax
 
 
@@ -277,18 +303,37 @@ def _check_fit(fit: Any) -> None:
         raise TypeError(f"this picture is of a Fit of params and tokens, not of {what}.")
 
 
-def _name_budget(ax: Axes, budget: float, x: Floats, y: Floats, *, first: bool, va: str) -> None:
-    """Budget, the first with its unit, beside the end of its line with the largest model."""
+def _best_models(law: Law | Fit, fit: Fit, corners: Floats, cost: Cost) -> tuple[Floats, Floats]:
+    """Params and tokens of a law's best models within a polygon."""
+    spent = np.asarray(cost(*np.exp(corners).T), dtype=float)
+    budgets = np.geomspace(spent.min(), spent.max(), 4 * POINTS)
+    x, y = (best_of(law, budgets, name, cost) for name in ("params", "tokens"))
+    shown = hull_of(corners).contains(np.log(np.stack([x, y], axis=1)))
+    return np.where(shown, x, np.nan), np.where(shown, y, np.nan)
+
+
+def _name_budgets(ax: Axes, lines: Sequence[tuple[float, Floats, Floats]], *, va: str) -> None:
+    """Budgets, the first with its unit, beside the ends of their lines with the largest model, where there is room."""
     from matplotlib.patheffects import withStroke
 
-    known = np.flatnonzero(np.isfinite(y))
-    if len(known):
-        words = count_words(float(f"{budget:.2g}"))
-        ax.annotate(
-            f"$C$ = {words} FLOPs" if first else words, (x[known[-1]], y[known[-1]]), xytext=(3, -1),
-            textcoords="offset points", ha="left", va=va, color=INK, fontsize="x-small",
-            path_effects=[withStroke(linewidth=1.5, foreground="white")],
-        )  # fmt: skip
+    names: list[Annotation] = []
+    for budget, x, y in sorted(lines, key=lambda line: line[0]):
+        known = np.flatnonzero(np.isfinite(y))
+        if len(known):
+            words = count_words(float(f"{budget:.2g}"))
+            names.append(ax.annotate(
+                f"$C$ = {words} FLOPs" if not names else words, (x[known[-1]], y[known[-1]]), xytext=(3, -1),
+                textcoords="offset points", ha="left", va=va, color=INK, fontsize="x-small",
+                path_effects=[withStroke(linewidth=1.5, foreground="white")],
+            ))  # fmt: skip
+    ax.figure.figure.draw_without_rendering()  # lays out what is there: only then is it known what touches
+    kept: list[Bbox] = []
+    for name in names:
+        box = name.get_window_extent()
+        if any(box.overlaps(other) for other in kept):
+            name.remove()
+        else:
+            kept.append(box)
 
 
 def _loss_label(fit: Fit) -> str:
