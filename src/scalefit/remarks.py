@@ -18,7 +18,7 @@ GROSS_SCATTERS, GROSS_SHARE = 10.0, 0.05
 OUTLYING, LEAST_SLICES = 30.0, 3
 VARIES = 1.01  # ratio of largest to smallest above which a column is not constant
 _OTHER: dict[tuple[str, ...], str] = {("params",): "tokens", ("tokens",): "params"}
-NOT_SETTINGS = ("seed", "count", "loss_sd", "at_edge")
+NOT_SETTINGS = ("seed", "count", "replicates", "loss_sd", "at_edge")
 
 
 def remarks(table: LossTable, inputs: Sequence[str], predicted: Floats) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ Condition = str | Sequence[bool] | Mask | Callable[[pd.DataFrame], Any]
 _COMPARISON = re.compile(r"(?P<name>[^=!<>]+?)\s*(?P<op>==|!=|>=|<=|>|<)\s*(?P<value>[^=<>]+)")
 _ORDER = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _FORMS = "A condition reads 'flops >= 1e20', 'dataset == c4', 'kept' or 'not kept'; for 'and', pass several."
-_BEST_COLUMNS = ("count", "loss_sd", "at_edge")
+_BEST_COLUMNS = ("count", "replicates", "loss_sd", "at_edge")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,9 +144,14 @@ def select_best(frame: pd.DataFrame, over: str | Sequence[str], by: str | Sequen
             ends = pd.Series(tried).groupby(group).agg(["min", "max"]).to_numpy()
             edge |= (tried[rows, None] == ends).any(axis=1)
     kept = frame.iloc[rows].assign(
-        loss=winners["loss"].to_numpy(), count=np.bincount(group), loss_sd=winners["sd"].to_numpy(), at_edge=edge
+        loss=winners["loss"].to_numpy(),
+        count=np.bincount(group),
+        replicates=winners["size"].to_numpy(),
+        loss_sd=winners["sd"].to_numpy(),
+        at_edge=edge,
     )
-    rule = f"best over {', '.join(over)}" + (f", mean over {mean}" if mean else "")
+    rules = [f"best over {', '.join(over)}"] * bool(over) + [f"mean over {mean}"] * (mean is not None)
+    rule = ", ".join(rules)
     note = f"{rule}: {len(kept)} of {len(frame)} rows, {edge.sum()} at the edge of what was tried"
     return Selection(frame=kept, notes=(note,))
 
@@ -191,6 +196,7 @@ def _winners(group: NDArray[np.intp], setting: NDArray[np.intp], loss: Array, *,
     cells = ordered.groupby(["group", "setting"], as_index=False).agg(
         loss=("loss", "mean" if average else "min"),
         sd=("loss", "std"),
+        size=("loss", "size"),
         row=("row", "min" if average else "first"),
     )
     return cells.loc[cells.groupby("group")["loss"].idxmin()]

@@ -1,28 +1,28 @@
 """LossTable: a table of training runs, one row per run, checked once when it is made.
 
-How columns are recognised and checked is in `columns`; how `where`, `best` and `curves` select rows, in `selection`.
+How columns are recognised and checked is in `columns`; how `where`, `best` and `curves` select rows, in `selection`;
+how a history of steps becomes one row per run, in `histories`; what a table shows and how it prints, in `viewing`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .columns import CHECKED, INPUTS, Array, check, sha256
+from .columns import Array, check
+from .histories import History, Rule, read_runs
 from .reading import Source, read_source
-from .selection import Condition, Selection, column, select_best, select_curves, select_where
-
-_UNITS = {"params": "parameters", "tokens": "tokens", "flops": "FLOPs", "loss": "nats per token"}
+from .selection import Condition, Selection, select_best, select_curves, select_where
+from .viewing import View
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class LossTable:
+class LossTable(View):
     """Validated, read-only columns of training runs; make one with `from_frame` or `read`.
 
     `loss` (nats per token) and at least one of `params`, `tokens` (raw counts) and `flops` (FLOPs) are there,
@@ -51,9 +51,7 @@ class LossTable:
       note    flops derived from params and tokens by the rule 6ND, C = 6 N D
     """
 
-    _frame: pd.DataFrame
     _dropped: pd.DataFrame
-    notes: tuple[str, ...] = field(default=())
 
     @classmethod
     def from_frame(
@@ -134,55 +132,64 @@ class LossTable:
         """
         return cls._checked(read_source(path), columns, flops, drop_invalid)
 
-    @property
-    def params(self) -> Array:
-        """(n,) array, count: model sizes, by the source's convention."""
-        return self._canonical("params")
+    @classmethod
+    def read_history(
+        cls,
+        history: History,
+        columns: Mapping[str, str] | None = None,
+        *,
+        rule: Rule = "last",
+        configs: History | None = None,
+        flops: str | None = None,
+        drop_invalid: bool = False,
+    ) -> LossTable:
+        """Table of one row per run from what the runs logged by step: JSON lines or CSV, such as exports of W&B.
 
-    @property
-    def tokens(self) -> Array:
-        """(n,) array, count: training tokens."""
-        return self._canonical("tokens")
+        Parameters
+        ----------
+        history : path or DataFrame
+            A row per record with columns of the run, the step and the loss; or a column per run and metric, such as
+            "run-a - val/loss", over a column of steps: what a panel of W&B exports (``__MIN``, ``__MAX`` are left out).
+        columns : mapping of str to str, optional
+            As in `from_frame`, and for "run" and "step"; of a column per run, the metric. Losses of training and
+            validation side by side are refused until one is named.
+        rule : "last", "min" or ("mean", k)
+            Loss of a run: the last finite one, the smallest (which noise makes too low), or the mean of the last k.
+        configs : path or DataFrame, optional
+            Further columns, one row per run. A name that the history has counts there.
+        flops, drop_invalid
+            As in `from_frame`; a run with fewer finite losses than the rule needs is dropped too.
 
-    @property
-    def flops(self) -> Array:
-        """(n,) array, FLOPs: training compute."""
-        return self._canonical("flops")
+        Raises
+        ------
+        ValueError
+            As in `from_frame`; a record lacks its run or step, a run has too few finite losses or is not in `configs`,
+            or a column varies within a run although it is text, a seed, params or constant in most runs.
 
-    @property
-    def loss(self) -> Array:
-        """(n,) array, nats per token."""
-        return self._canonical("loss")
+        Notes
+        -----
+        Numbers that change by step, such as tokens or a learning rate, are carried as they are at the step of the loss
+        (of a mean, its last), or as last logged before. Of several records of one step, as after a restart, the later
+        one with a loss counts. `notes` has the rule, the counts, runs whose loss ends before their records do, and runs
+        that end alone and early. W&B's own columns, which begin with "_", are left out.
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of all columns: params, tokens, flops and loss first, then the others in the source's order."""
-        return tuple(self._frame.columns)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Those of params, tokens and flops that are present."""
-        return tuple(name for name in INPUTS if name in self)
+        Examples
+        --------
+        >>> log = pd.DataFrame({"run": ["a", "a", "b", "b"], "step": [100, 200, 100, 200], "N": [1e8, 1e8, 1e9, 1e9],
+        ...                     "tokens": [1e9, 2e9, 1e9, 2e9], "val/loss": [3.6, 3.4, 3.1, 2.9]})
+        >>> LossTable.read_history(log).to_frame()
+                 params        tokens  loss run  step
+        0  1.000000e+08  2.000000e+09   3.4   a   200
+        1  1.000000e+09  2.000000e+09   2.9   b   200
+        """
+        runs = read_runs(history, columns, rule=rule, configs=configs, drop_invalid=drop_invalid)
+        made = cls._checked(runs.source, runs.columns, flops, drop_invalid)
+        return replace(made, notes=(*runs.notes, *made.notes))
 
     @property
     def dropped(self) -> pd.DataFrame:
         """Rows dropped by ``drop_invalid=True`` as they were, with a column `reason`; indexed by source row."""
         return self._dropped.copy()
-
-    @property
-    def digest(self) -> str:
-        """First 16 hex digits of a SHA-256 over the columns' names and values, in row order."""
-        return sha256(self._frame)[:16]
-
-    def to_frame(self) -> pd.DataFrame:
-        """Copy as a DataFrame; ``LossTable.from_frame(table.to_frame())`` is the same table again.
-
-        Its `attrs` say that it was checked, so `loss` is the loss even beside a different `val_loss`. A CSV file
-        does not keep them: reading such a table back asks which one counts.
-        """
-        frame = self._frame.copy()
-        frame.attrs[CHECKED] = True
-        return frame
 
     def where(self, *conditions: Condition, **equals: object) -> LossTable:
         """Rows that meet every condition.
@@ -225,14 +232,14 @@ class LossTable:
         -------
         LossTable
             One row per group, sorted by inputs and `by`: the winning row (with `mean`, the first of the winner's
-            rows, its loss the mean), `count` (rows compared), `loss_sd` (sample standard deviation of the loss over
-            the rows with the winner's values of `over`, seeds aside; nan for one row) and `at_edge` (the winner has
-            the smallest or largest value tried of some numeric column of `over`, seeds aside).
+            rows, its loss the mean), `count` (rows compared), `replicates` (rows with the winner's values of `over`,
+            seeds aside), `loss_sd` (sample standard deviation of the loss over them; nan for one row) and `at_edge`
+            (the winner has the smallest or largest value tried of some numeric column of `over`, seeds aside).
 
         Raises
         ------
         ValueError
-            A column is absent or has missing values, or `count`, `loss_sd` or `at_edge` is already a column.
+            A column is absent or has missing values, or one that is added is already there.
 
         References
         ----------
@@ -292,45 +299,6 @@ class LossTable:
         """
         frame = self._frame if rows is None else self._frame.iloc[rows].reset_index(drop=True)
         return replace(self, _frame=frame.assign(loss=loss), notes=(*self.notes, note))
-
-    def __len__(self) -> int:
-        return len(self._frame)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.columns
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        """Read-only (n,) array of any column."""
-        values = column(self._frame, name).to_numpy().view()
-        values.flags.writeable = False
-        return values
-
-    def __eq__(self, other: object) -> bool:
-        return sha256(self._frame) == sha256(other._frame) if isinstance(other, LossTable) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(sha256(self._frame))
-
-    def __repr__(self) -> str:
-        lines = [
-            (name, f"{self[name].min():.4g} to {self[name].max():.4g} {_UNITS[name]}")
-            for name in (*self.inputs, "loss")
-        ]
-        others = self.columns[len(lines) :]
-        lines += [("also", ", ".join(others))] if others else []
-        lines += [("note", note) for note in self.notes]
-        return "\n".join([f"LossTable: {len(self)} rows", *(f"  {label:<6}  {words}" for label, words in lines)])
-
-    def _canonical(self, name: str) -> Array:
-        if name in self:
-            return self[name]
-        like = next((other for other in self.columns if name.removesuffix("s") in other.lower()), "...")
-        remedy = f"map its column with columns={{{name!r}: {like!r}}}"
-        if len(self.inputs) == 2:
-            remedy = f"pass flops='6ND' to derive it from {' and '.join(self.inputs)}, or {remedy}"
-        raise ValueError(
-            f"This table has no column {name!r}; it has {', '.join(self.columns)}. When making the table, {remedy}."
-        )
 
     @classmethod
     def _checked(
