@@ -93,25 +93,32 @@ def validate(
     0    2D        33.0        3.0      3.0
     1  tied        33.0        3.0      3.0
     """
-    named = _named(models)
-    columns = _columns(named, inputs)
+    named = named_models(models)
+    chosen = columns_of(named, inputs)
     regressors = {name: as_regressor(model, table) for name, model in named.items()}
     frequencies = np.ones(len(table)) if weights is None else weight_column(table, weights)
     pairs, words = make_splits(table, cv, test_size=test_size, groups=groups, seed=seed)
-    bases = [_base(name, model, table, columns[name], weights) for name, model in regressors.items()]
+    bases = [_base(name, model, table, chosen[name], weights) for name, model in regressors.items()]
     splits = tuple(_with_weight(pair, number, frequencies) for number, pair in enumerate(pairs))
     parts, total = [], len(named) * len(splits)
     for place, (name, base) in enumerate(zip(named, bases, strict=True)):
-        columns_of = _scores(base, splits, frequencies, _step(progress, place * len(splits), total))
-        parts.append(pd.DataFrame({"model": name, "split": np.arange(len(splits)), **columns_of}))
+        scored = _scores(base, splits, frequencies, _step(progress, place * len(splits), total))
+        parts.append(pd.DataFrame({"model": name, "split": np.arange(len(splits)), **scored}))
     scores = pd.concat(parts, ignore_index=True)
     if (scores["failure"] != "").all():
         raise ValueError(f"no model could be scored on any of {len(splits)} splits; the first: {scores['failure'][0]}")
     return Validation(tuple(named), splits, words, len(table), scores)
 
 
-def _named(models: Any) -> dict[str, Model]:
-    """Models by name: that of a law or of a type, numbered where several share it."""
+def named_models(models: Any) -> dict[str, Model]:
+    """Models by name: that of a law or of a type, numbered where several share it.
+
+    Examples
+    --------
+    >>> from scalefit.laws import Exponential, PowerLaw
+    >>> list(named_models([PowerLaw, Exponential]))
+    ['PowerLaw', 'Exponential']
+    """
     if isinstance(models, Mapping):
         named = dict(models)
         for name in named:
@@ -130,8 +137,14 @@ def _named(models: Any) -> dict[str, Model]:
     return named
 
 
-def _columns(named: Mapping[str, Model], inputs: Any) -> dict[str, Inputs]:
-    """Columns that each model takes."""
+def columns_of(named: Mapping[str, Model], inputs: Any) -> dict[str, Inputs]:
+    """Columns that each model takes.
+
+    Examples
+    --------
+    >>> columns_of({"one": None, "other": None}, {"one": "params"})
+    {'one': 'params', 'other': None}
+    """
     if not isinstance(inputs, Mapping):
         return dict.fromkeys(named, inputs)
     for name in inputs:
