@@ -79,7 +79,7 @@ def compute_optimal(fit: Fit | Bootstrap, flops: ArrayLike, *, cost: Cost = six_
     """
     base: Any = fit.base if isinstance(fit, Bootstrap) else fit
     budgets = _checked(base, flops, points)
-    closed = _closed_form(base) if cost is six_nd else None
+    closed = closed_form(base) if cost is six_nd else None
     apart: float | None
     notes: tuple[str, ...]
     if closed is not None:
@@ -144,8 +144,16 @@ def _draws(
     return Draws(boot, of(part.refits), lambda: of(part.jackknife))
 
 
-def _closed_form(fit: Fit) -> tuple[Term, Term] | None:
-    """Terms of params and of tokens, if the law is the sum of a power of each."""
+def closed_form(fit: Fit) -> tuple[Term, Term] | None:
+    """Terms of params and of tokens, if the law is the sum of a power of each.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e8, 1e9, 1e10], tokens=[1e9, 1e10, 1e11]))
+    >>> [term.exponent for term in closed_form(sf.fit(sf.Chinchilla, runs))]
+    ['alpha', 'beta']
+    """
     law = fit.law if fit.has_law else None
     if not isinstance(law, SeparableLaw) or len(law.terms) != 2 or any(term.g != "log" for term in law.terms):
         return None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .allocation import check_plane, compute_optimal
+from .allocation import check_plane, closed_form, compute_optimal
 from .exponents import regressions
 from .optima import QUANTITIES, Quantity
 from .result import Fit
@@ -42,6 +42,10 @@ def allocation_exponent(fit: Fit) -> float:
     0.4516
     """
     check_plane(fit)
+    terms = closed_form(fit)
+    if terms is not None:
+        alpha, beta = (fit.parameters[term.exponent] for term in terms)
+        return beta / (alpha + beta)
     spent = 6 * fit.table["params"] * fit.table["tokens"]
     best = compute_optimal(fit, np.geomspace(spent.min(), spent.max(), BUDGETS))
     used = best.bracketed
