@@ -9,7 +9,7 @@ comma  := ,
 SOURCES := pyproject.toml README.md LICENSE $(shell find src data -type f -not -path '*/__pycache__/*' 2>/dev/null)
 STAMP   := $(VENV)/.deps-$(if $(EXTRAS),$(subst $(comma),-,$(EXTRAS)),none)
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check docs bench format clean
 demo: $(VENV)/.installed
 	$(BIN)/python -m scalefit.demo -o out
 
@@ -21,6 +21,10 @@ check: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.installed
+	rm -rf docs/reference out/site
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs out/site
+
 bench: $(VENV)/.installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
 
@@ -29,7 +33,7 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) out build dist
+	rm -rf $(VENV) out build dist docs/reference
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -5,14 +5,22 @@ from .datasets import DATASETS as DATASETS
 from .datasets import load as load
 from .derived import allocation_exponent as allocation_exponent
 from .derived import best_at as best_at
+from .designing import NextRuns as NextRuns
+from .designing import next_runs as next_runs
+from .drawing import paper_style as paper_style
 from .exponents import Exponents as Exponents
 from .fitting import fit as fit
 from .fitting import fit_curves as fit_curves
+from .forecasting import Forecast as Forecast
+from .forecasting import forecast as forecast
 from .formula import Law as Law
 from .formula import SeparableLaw as SeparableLaw
 from .formula import Term as Term
 from .frontier import Frontier as Frontier
 from .frontier_plots import plot_frontier as plot_frontier
+from .identification import Identifiability as Identifiability
+from .identification import identifiability as identifiability
+from .influences import influence as influence
 from .intervals import Doubt as Doubt
 from .intervals import Interval as Interval
 from .isoflops import envelope as envelope
@@ -29,7 +37,10 @@ from .laws import DataConstrained as DataConstrained
 from .laws import Exponential as Exponential
 from .laws import Kaplan as Kaplan
 from .laws import PowerLaw as PowerLaw
+from .movement import Windows as Windows
 from .network import NetworkRegressor as NetworkRegressor
+from .noise import NoiseFloor as NoiseFloor
+from .noise import noise_floor as noise_floor
 from .objective import Absolute as Absolute
 from .objective import Huber as Huber
 from .objective import Squared as Squared
@@ -42,6 +53,9 @@ from .plotting import plot_residuals as plot_residuals
 from .resampled import Bootstrap as Bootstrap
 from .resampling import bootstrap as bootstrap
 from .result import Fit as Fit
+from .rivalry import rivals as rivals
+from .rolling import Rollout as Rollout
+from .rolling import rollout as rollout
 from .saving import read_fit as read_fit
 from .schemes import Pairs as Pairs
 from .schemes import Wild as Wild
@@ -52,11 +66,15 @@ from .simulation import grid as grid
 from .simulation import simulate as simulate
 from .slices import SlicedLaw as SlicedLaw
 from .splits import Extrapolation as Extrapolation
+from .standings import Alternatives as Alternatives
+from .standings import alternatives as alternatives
+from .standouts import Influence as Influence
 from .status import Status as Status
 from .surface import LogSpace as LogSpace
 from .surface_plots import plot_surface as plot_surface
 from .surface_plots import plot_valleys as plot_valleys
 from .table import LossTable as LossTable
 from .validation import validate as validate
+from .windowing import windows as windows
 
 __version__: str
