@@ -21,7 +21,7 @@ from scalefit.interval_options import MOST_RESAMPLES, MethodName
 from scalefit.intervals import METHODS
 from scalefit.laws import LAWS
 from scalefit.options import CurveLaw, LawName
-from scalefit.resampling import MOST_RESAMPLES as MOST
+from scalefit.redrawing import MOST_RESAMPLES as MOST
 from scalefit.screens import LISTED
 from scalefit.terminal import in_shell, visible
 

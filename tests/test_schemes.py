@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import scalefit as sf
 from runs import missing_words, refusal
 from scalefit.intervals import METHODS
-from scalefit.resampling import default_scheme
+from scalefit.redrawing import default_scheme
 from scalefit.schemes import FEW, POINTS, clusters, shared_sizes
 
 EVERY_WEIGHT = pytest.mark.parametrize("weights", POINTS)

@@ -1,5 +1,7 @@
 from . import flops as flops
 from .allocation import compute_optimal as compute_optimal
+from .comparing import compare as compare
+from .comparison import Comparison as Comparison
 from .curves import Curves as Curves
 from .datasets import DATASETS as DATASETS
 from .datasets import load as load
@@ -9,6 +11,8 @@ from .designing import NextRuns as NextRuns
 from .designing import next_runs as next_runs
 from .drawing import paper_style as paper_style
 from .exponents import Exponents as Exponents
+from .families import Families as Families
+from .family_resampling import FamilyBootstrap as FamilyBootstrap
 from .fitting import fit as fit
 from .fitting import fit_curves as fit_curves
 from .forecasting import Forecast as Forecast

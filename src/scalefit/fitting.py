@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from sklearn.base import clone, is_regressor
@@ -11,6 +11,8 @@ from sklearn.utils import get_tags
 
 from .arrays import input_column, weight_column
 from .curves import Curves
+from .families import Families
+from .family_fitting import fit_families
 from .laws import Law
 from .parametric import LawRegressor
 from .reading import duplicates
@@ -22,10 +24,20 @@ SURFACE_INPUTS = ("params", "tokens")
 Model = Any  # a Law class, or a scikit-learn regressor
 
 
+@overload
 def fit(
     model: Model, table: LossTable, *, inputs: str | Sequence[str] | None = None, weights: str | None = None
-) -> Fit:
-    """Fit a law, or a surface without a formula, to a table.
+) -> Fit: ...
+@overload
+def fit(
+    model: Model, table: LossTable, *, inputs: str | Sequence[str] | None = None, weights: str | None = None,
+    by: str, shared: str | Sequence[str],
+) -> Families: ...  # fmt: skip
+def fit(
+    model: Model, table: LossTable, *, inputs: str | Sequence[str] | None = None, weights: str | None = None,
+    by: str | None = None, shared: str | Sequence[str] | None = None,
+) -> Fit | Families:  # fmt: skip
+    """Fit a law, or a surface without a formula, to a table; or one law to several families of runs.
 
     Parameters
     ----------
@@ -39,10 +51,16 @@ def fit(
         a law of one column takes the table's only input, a surface params and tokens.
     weights : str, optional
         Column of frequencies.
+    by : str, optional
+        Column whose values are families of runs, such as the data set: one law for all of them, ...
+    shared : str or sequence of str, optional
+        ... with these parameters in common and own others: `by="dataset", shared=("alpha", "beta")`. Of separable laws
+        (PowerLaw, Exponential, Chinchilla and your own); any parameter that is not fixed. An amplitude without its
+        exponent is shared at x = 1, which depends on the unit of x.
 
     Returns
     -------
-    Fit
+    Fit, or Families if `by` is given
         With the status before the numbers; a doubtful fit is returned and says so.
 
     Raises
@@ -51,7 +69,7 @@ def fit(
         If the model is a law with its numbers in, or the table no LossTable.
     ValueError
         If a column is missing, a value unusable, if there are fewer rows than free parameters, or if an input of a
-        surface does not vary.
+        surface does not vary; of families also if there is only one, or more than 20.
 
     Examples
     --------
@@ -63,6 +81,13 @@ def fit(
     """
     regressor = as_regressor(model, table)
     names = _inputs(regressor, table, inputs)
+    if by is not None and shared is not None:
+        return fit_families(regressor, table, names, by=by, shared=shared, weights=weights)
+    if by is not None or shared is not None:
+        raise ValueError(
+            f"by={by!r} and shared={shared!r}: a joint fit needs both, such as by='dataset', shared=('alpha', 'beta'). "
+            "To fit each family by itself, use fit(model, table.where(...))."
+        )
     X = np.stack([input_column(table, name) for name in names], axis=1)
     if not isinstance(regressor, LawRegressor):
         _check_varied(names, X)

@@ -14,7 +14,7 @@ from .laws import BrokenPowerLaw, Chinchilla, Exponential, Kaplan, PowerLaw
 from .objective import Huber, residuals
 from .parametric import LawRegressor
 from .parts import free_parameters
-from .resampling import default_scheme
+from .redrawing import default_scheme
 from .result import Fit
 from .schemes import clusters
 

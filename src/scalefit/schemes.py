@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -151,6 +151,17 @@ def wild_bca() -> Wild:
     Wild(weights='rademacher', residuals='plain', by=None, method='bca')
     """
     return Wild(residuals="plain", method="bca")
+
+
+def check_scheme(scheme: Any) -> None:
+    """Raise TypeError if this is no resampling scheme.
+
+    Examples
+    --------
+    >>> check_scheme(Pairs())
+    """
+    if not isinstance(scheme, Wild | Pairs):
+        raise TypeError(f"scheme must be Wild(...), Pairs(...) or wild_bca(), not {scheme!r}.")
 
 
 def clusters(tables: Sequence[LossTable], by: str) -> list[Labels]:

@@ -7,7 +7,9 @@ only after an undamped step whose predicted gain is nothing: a damped step can l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,7 +49,12 @@ def newton(problem: Problem, start: Floats, *, max_iterations: int = 200, rough:
     for first in range(0, problem.size, step):
         part = slice(first, first + step)
         with np.errstate(over="ignore", invalid="ignore"):  # a step too far is rejected
-            parts.append(_newton_chunk(problem.take(part), start[:, part], room, max_iterations, rough))
+            parts.append(
+                newton_loop(
+                    problem.take(part), start[:, part], partial(Sums, room=room), rows=problem.U.shape[1],
+                    max_iterations=max_iterations, rough=rough,
+                )
+            )  # fmt: skip
     return Solution(
         free=np.concatenate([part.free for part in parts], axis=1),
         objective=np.concatenate([part.objective for part in parts]),
@@ -55,21 +62,33 @@ def newton(problem: Problem, start: Floats, *, max_iterations: int = 200, rough:
     )
 
 
-def _newton_chunk(problem: Problem, start: Floats, room: Floats, max_iterations: int, rough: bool) -> Solution:
-    """Newton on columns that fit the cache; finished columns leave the batch."""
+def newton_loop(
+    problem: Any, start: Floats, sums_of: Callable[[Any], Any], *, rows: int, max_iterations: int, rough: bool
+) -> Solution:
+    """Newton on columns that fit the cache; finished columns leave the batch.
+
+    Parameters
+    ----------
+    problem : Problem, or what has its lower, upper, floor and take
+    start : (p, B) array
+    sums_of : callable
+        Makes of a problem what has objective, linear_share and derivatives, as `Sums`.
+    rows : int
+        Of which an objective is the sum.
+    """
     size = start.shape[1]
     best, best_f = start.copy(), np.full(size, np.inf)
     converged = np.zeros(size, dtype=bool)
     alive, over = np.arange(size), np.zeros(size, dtype=bool)
-    sums = Sums(problem, room)
+    sums = sums_of(problem)
     x, previous, f_previous = start.copy(), start.copy(), np.full(size, np.inf)
     damping, predicted = np.full(size, np.nan), np.full(size, np.nan)
     tolerance = ROUGH_TOLERANCE if rough else GAIN_TOLERANCE
-    rounding = 1 + ROUNDING * np.sqrt(problem.U.shape[1])
+    rounding = 1 + ROUNDING * np.sqrt(rows)
     for _ in range(max_iterations):
         f = sums.objective(x)
         if np.isnan(damping[0]):
-            damping = START_DAMPING * (sums.psi != sums.residual).mean(axis=0)
+            damping = START_DAMPING * sums.linear_share()
         accepted = f <= f_previous * rounding
         damping = _next_damping(damping, f_previous - f, predicted, accepted)
         f = np.where(accepted, f, f_previous)
@@ -95,7 +114,7 @@ def _newton_chunk(problem: Problem, start: Floats, room: Floats, max_iterations:
             alive, over, problem = alive[keep], over[keep], problem.take(keep)
             x, previous, f_previous = x[:, keep], previous[:, keep], f_previous[keep]
             damping, predicted = damping[keep], predicted[keep]
-            sums = Sums(problem, room)
+            sums = sums_of(problem)
     return Solution(best, best_f, converged)
 
 
@@ -132,6 +151,10 @@ class Sums:
         self.log_y = np.log(problem.Y) if problem.log else problem.Y
         self.plain = bool(problem.W.shape[1] == 1 and np.all(problem.W == 1) and problem.upward == 1)
         self.weights = problem.W
+
+    def linear_share(self) -> Floats:
+        """(B,) share of the rows beyond the quadratic zone, at the point of `objective`."""
+        return np.asarray((self.psi != self.residual).mean(axis=0))
 
     def objective(self, free: Floats) -> Floats:
         """(B,) objectives at free parameters (q, B)."""
