@@ -202,7 +202,7 @@ def held(rows: pd.DataFrame, by: str) -> list[str]:
         f"| {by} | asked | mean | new run | models | combined | refused | bias | widths of the four |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for value in dict.fromkeys(rows[by]):
+    for value in sorted(dict.fromkeys(rows[by]), key=lambda words: (len(words), words) if by == "n" else (0, "")):
         shown = value
         for place in BEYOND:
             s = shares(rows[(rows[by] == value) & (rows["place"] == place)])
