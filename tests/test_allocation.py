@@ -433,3 +433,30 @@ def test_any_regressor_has_a_frontier():
     runs = sf.simulate(sf.HOFFMANN_2022, DESIGN, noise=0.001)
     gp = sf.fit(GaussianProcessRegressor(alpha=1e-4, optimizer=None), runs)
     assert sf.compute_optimal(gp, [1e20]).ok
+
+
+def test_the_exponent_of_a_law_is_that_of_its_frontier():
+    runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e8, 1e9, 1e10], tokens=[1e9, 1e10, 1e11]), noise=0.01)
+    for model in (sf.Chinchilla, sf.LawRegressor(sf.Chinchilla, tied={"beta": "alpha"})):
+        fit = sf.fit(model, runs)
+        found = sf.compute_optimal(fit, [1e18, 1e20, 1e22]).exponents().a
+        assert sf.allocation_exponent(fit) == pytest.approx(found, rel=1e-9)
+
+
+def test_the_exponent_of_a_surface_is_that_of_its_budgets():
+    runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=np.geomspace(1e8, 1e10, 9), tokens=np.geomspace(1e9, 1e11, 9)))
+    exponent = sf.allocation_exponent(sf.fit(sf.AnovaKernelRidge(ridge=1e-5), runs))
+    assert exponent == pytest.approx(0.4516, abs=0.03)  # the surface follows the law that closely between its runs
+
+
+def test_what_is_best_at_a_budget_is_a_statistic():
+    runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e8, 1e9, 1e10], tokens=[1e9, 1e10, 1e11]))
+    fit = sf.fit(sf.Chinchilla, runs)
+    best = sf.compute_optimal(fit, 1e23)
+    for quantity in ("params", "tokens", "loss", "tokens_per_param"):
+        assert sf.best_at(1e23, quantity)(fit) == getattr(best, quantity)[0]
+    with pytest.raises(ValueError, match="quantity must be one of"):
+        sf.best_at(1e23, "size")
+    for budget in (0, -1e20, float("nan")):
+        with pytest.raises(ValueError, match="positive and finite"):
+            sf.best_at(budget)

@@ -350,7 +350,12 @@ def test_a_saved_surface_reads_back(model):
     assert strict(Path("fit.json").read_text(encoding="utf-8"))["predictions"] == found["predictions"]
 
 
-@pytest.mark.parametrize("command", [SURFACE, OPTIMAL, [*OPTIMAL, "--model", "kernel"]])
+FIT = ["fit", *SURFACE[1:]]
+
+
+@pytest.mark.parametrize(
+    "command", [FIT, [*FIT, "--law", "power", "--inputs", "flops"], SURFACE, OPTIMAL, [*OPTIMAL, "--model", "kernel"]]
+)
 @pytest.mark.parametrize(("name", "start"), [("a.png", b"\x89PNG"), ("a.SVG", b"<?xml"), ("a.pdf", b"%PDF")])
 def test_pictures_are_written_as_their_names_end(command, name, start):
     assert run(*command, "--plot", name).exit_code == 0

@@ -31,7 +31,7 @@ PUBLIC = sorted(name for name in sf.__all__ if not inspect.ismodule(getattr(sf, 
 # Layers.
 
 ROW = re.compile(r"^\| (\d+) \| `(\w+)` \| [^|]+ \|$", re.MULTILINE)
-ORDERED = {0, 1, 2, 4, 5, 7, 8}  # levels in which a room may see those listed before it
+ORDERED = {0, 1, 2, 4, 5, 6, 7, 8}  # levels in which a room may see those listed before it
 ROOMS = [(room, int(level)) for level, room in ROW.findall((ROOT / "docs/architecture.md").read_text(encoding="utf-8"))]
 LEVEL = dict(ROOMS)
 SOLVER = (

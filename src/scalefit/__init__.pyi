@@ -54,6 +54,7 @@ from .planning import extra_compute as extra_compute
 from .plotting import plot_curves as plot_curves
 from .plotting import plot_fit as plot_fit
 from .plotting import plot_residuals as plot_residuals
+from .reporting import report as report
 from .resampled import Bootstrap as Bootstrap
 from .resampling import bootstrap as bootstrap
 from .result import Fit as Fit
@@ -74,6 +75,7 @@ from .standings import Alternatives as Alternatives
 from .standings import alternatives as alternatives
 from .standouts import Influence as Influence
 from .status import Status as Status
+from .studies import Study as Study
 from .surface import LogSpace as LogSpace
 from .surface_plots import plot_surface as plot_surface
 from .surface_plots import plot_valleys as plot_valleys

@@ -1,4 +1,4 @@
-"""The command line: `scalefit fit`, `curves` and `datasets` here, `surface`, `optimal` and `validate` from their rooms.
+"""The command line: `scalefit fit`, `curves` and `datasets` here, the others from their rooms.
 
 Exit codes: 0 ok, 1 bad input or file, 2 usage, 3 fitted but the status is not ok or every interval is refused, 130
 interrupted. What needs scikit-learn is imported inside the commands, so that `--help` answers at once.
@@ -15,19 +15,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import __version__, interval_options, options
+from . import __version__, interval_options, options, surface_options
 from .interval_options import Asked
 from .optimal_command import optimal_command
-from .outcomes import EXIT_CODES, asked_content, check_targets, dropped_rows, exit_code, finite, one_message, to_json
+from .outcomes import (
+    EXIT_CODES,
+    asked_content,
+    check_targets,
+    dropped_rows,
+    exit_code,
+    finite,
+    one_message,
+    save_picture,
+    to_json,
+)
+from .report_command import report_command
 from .screens import curves_screen, datasets_screen, fit_screen
 from .surface_commands import surface_command, validate_command
 from .terminal import console, working
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from .curves import Curves
     from .parametric import LawRegressor
+    from .result import Fit
     from .table import LossTable
 
 app = typer.Typer(
@@ -100,11 +113,12 @@ def fit_command(
     predict: interval_options.Predict = None,
     as_json: options.AsJson = False,
     output: options.Output = None,
+    plot: surface_options.Plot = None,
 ) -> None:
     """Fit a law to a table: status first, then the numbers, then the protocol."""
     asked = Asked(interval, predict, resamples, seed, scheme, by, level, method)
     with one_message():
-        check_targets(table, output)
+        check_targets(table, output, plot)
         with working(f"fitting {law} to {table}"):
             from .fitting import fit
 
@@ -121,6 +135,8 @@ def fit_command(
         asked.warn(fitted, seconds)
         found = asked.summary(fitted, list(points.values()), table)
         more = asked_content(points, predictions, found)
+        if plot is not None:
+            save_picture(_picture(fitted), plot)
         if output is not None:
             from .summary import AnnotatedFit
 
@@ -204,6 +220,7 @@ def curves_command(
 app.command("surface", epilog=EXIT_CODES)(surface_command)
 app.command("optimal", epilog=EXIT_CODES)(optimal_command)
 app.command("validate", epilog=EXIT_CODES)(validate_command)
+app.command("report", epilog=EXIT_CODES)(report_command)
 
 
 @app.command("datasets")
@@ -216,6 +233,20 @@ def datasets_command(as_json: options.AsJson = False) -> None:
             typer.echo(to_json([dataset.to_dict() for dataset in DATASETS.values()]))
         else:
             console().print(datasets_screen(DATASETS.values()))
+
+
+def _picture(fitted: Fit) -> Figure:
+    """The runs and the law over one input or compute; of other inputs, what the law misses by."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from .plotting import plot_fit, plot_residuals
+
+    figure = Figure(figsize=(5.0, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    drawn = len(fitted.inputs) == 1 or set(fitted.inputs) == {"params", "tokens"}
+    (plot_fit if drawn else plot_residuals)(fitted, ax=figure.subplots())
+    return figure
 
 
 def _rival(

@@ -129,7 +129,7 @@ class Asked:
         chosen: dict[str, Any] = {"resamples": self.resamples, "seed": self.seed}
         chosen = {key: value for key, value in chosen.items() if value is not None}
         with working(f"resampling {name}") as progress:
-            return bootstrap(fitted, self._scheme(), progress=progress, **chosen)
+            return bootstrap(fitted, self.chosen_scheme(), progress=progress, **chosen)
 
     def warn(self, fitted: Fit, seconds: float) -> None:
         """Say how long a bootstrap of fits that are made one by one will take, if long, from the time of one."""
@@ -155,7 +155,7 @@ class Asked:
         """Method; None is the scheme's own."""
         return None if self.method is None else self.method.value
 
-    def _scheme(self) -> Scheme | None:
+    def chosen_scheme(self) -> Scheme | None:
         """Scheme by name; None lets `bootstrap` choose by the table."""
         from .schemes import Pairs, Wild, wild_bca
 

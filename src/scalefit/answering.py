@@ -1,0 +1,223 @@
+"""The first screen of a report: the headline, and the answers to four questions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from . import __version__
+from .analyses import OF_ROLLOUT, of_windows
+from .figures import names_of
+from .inlining import NONE, count, number, short
+from .objective import describe
+from .pages import Card, Page, Word, Words
+from .sections import sections_of
+from .studies import Study
+from .telling import (
+    anchor,
+    doubts_of,
+    ends,
+    formula,
+    letter,
+    power,
+    range_of,
+    sentences,
+    share,
+    strongest_run,
+    symbol,
+    window_words,
+)
+
+TERMS = {
+    "Law": "A formula for the loss, with its numbers: E is the loss that no size reaches; the exponents say how fast "
+    "the rest falls with parameters N, tokens D or compute C.",
+    "a": "Exponent of the best model size: N grows as C to the power a when compute is spent best, by C = 6 N D.",
+    "Interval": "What the noise in these runs leaves open about a number, if the formula and the choice of runs are "
+    "right. It knows of nothing else.",
+    "Window": "Some of the runs: without the smallest, without the largest, or a stretch between. If the law held "
+    "everywhere, windows would differ by noise alone; what noise does is measured on resampled tables.",
+    "Influence": "What leaving out one run, or all runs of one size, does to a number. A run lies off if the law that "
+    "never saw it misses it by more than chance explains.",
+    "Other formulas": "Laws of other shapes fitted to the same runs: with a second power, another offset, tied "
+    "exponents. Those that fit about as well are as believable here, and may differ far beyond the runs.",
+    "Kernel surface": "A smooth surface through the same runs without any formula. Inside the runs it shows what they "
+    "say; outside it says nothing.",
+    "Mean, new run": "The interval of the mean is for the law itself; one new run scatters around it, and so has a "
+    "wider one.",
+    "Next runs": "Runs that would shrink the standard error most for their compute, reckoned from the law as it is.",
+}
+
+
+def page_of(study: Study, *, command: str = "", alerts: tuple[Words, ...] = ()) -> Page:
+    """The page of a study."""
+    return Page(
+        study.name, _headline(study), _deck(study), _cards(study), sections_of(study), protocol_of(study), command,
+        _glossary(study), __version__, alerts,
+    )  # fmt: skip
+
+
+def _headline(study: Study) -> Words:
+    found = study.found.get("windows")
+    if study.of_plane:
+        said = Markup("The best model size grows as {}").format(power("C", study.headline.estimate))
+        if study.headline.refused:
+            return said + ", but these runs do not say how sure that is"
+        if found is None or found.holds is not False:
+            return said
+        furthest = found.furthest
+        other = power("C", furthest["estimate"])
+        return said + Markup(" {} but as {} {}").format(NONE, other, window_words(study, furthest))
+    floor = study.fit.parameters.get("E")
+    falls = Markup("Loss falls as {}").format(power(letter(study.fit.inputs[0]), -study.headline.estimate))
+    return falls + Markup(" towards {} nats").format(number(floor, 3)) if floor else falls
+
+
+def _deck(study: Study) -> Words:
+    table = study.table
+    units = {"params": "parameters", "tokens": "tokens", "flops": "FLOPs"}
+    return f"{len(table)} runs: {sentences(f'{range_of(table[name])} {units[name]}' for name in table.inputs)}."
+
+
+def _cards(study: Study) -> tuple[Card, ...]:
+    return (_laws(study), _sure(study), _moves(study), _next(study))
+
+
+def _laws(study: Study) -> Card:
+    law = formula(study)
+    if not study.of_plane:
+        return Card("What is the law?", law, (), "law")
+    a = study.headline.estimate
+    best = Markup("N ∝ {}, D ∝ {}").format(power("C", a), power("C", 1 - a))
+    return Card("What are the laws?", best, (law, "Parameters and tokens of the best model at compute C."), "law")
+
+
+def _sure(study: Study) -> Card:
+    one, level = study.headline, share(study.settings.level)
+    lines: list[Words] = []
+    if one.refused or study.boot is None:
+        answer, tone = "No interval can be given", "doubt"
+        lines += [doubt.value for doubt, _ in one.doubts if doubt.refuses][:1]
+    else:
+        answer, tone = f"{symbol(one.statistic)} is {ends(one, lambda value: number(value, 3))}", ""
+        lines.append(f"{level} of such intervals hold the truth, if the law and the choice of runs are right.")
+    if not study.fit.ok:
+        answer, tone = "The fit is not ok", "warn"
+        lines = [study.fit.notes[0]]
+    made = study.found.get("forecasts")
+    if made is not None and any(rival.better for rival in made.rivals):
+        lines.append("But other formulas fit these runs better.")
+    elif made is not None and made.close:
+        lines.append(f"{len(made.close)} other formulas fit these runs about as well.")
+    return Card("How sure is that?", answer, tuple(lines), "law", tone)
+
+
+def _moves(study: Study) -> Card:
+    question = "What moves the answer?"
+    found = study.found.get("windows")
+    if found is None or found.furthest is None:
+        why = study.missing.get("windows") or "There are too few runs to leave some out and fit the rest."
+        strongest = strongest_run(study)
+        if strongest is not None:
+            return Card(question, "Single runs, at least", (f"{strongest[1]}.", why), "moves", "doubt")
+        return Card(question, "Unknown", (why,), "moves", "doubt")
+    furthest, name = found.furthest, symbol(found.statistics[0])
+    where = f"{window_words(study, furthest)}, on {furthest['rows']} of {found.rows}."
+    change = f"{name} goes from {number(found.estimate.value, 3)} to {number(furthest['estimate'], 3)}"
+    lines: list[Words] = []
+    if found.holds:
+        answer, tone = "No choice of runs, beyond noise", ""
+        lines.append(f"The furthest: {change} {where}")
+    else:
+        answer, tone = change, "warn" if found.holds is False else ""
+        lines.append(where[0].upper() + where[1:])
+        if np.isfinite(found.ratio):
+            low, high = found.combined
+            lines.append(
+                f"{number(found.ratio, 2)} times half the interval beside; {number(low, 3)} to {number(high, 3)} holds "
+                "every choice of runs."
+            )
+    runs = study.found.get("influence")
+    if runs is not None and len(runs.suspects):
+        off = len(runs.suspects)
+        first = names_of(study)[runs.suspects.iloc[0]["row"]]
+        lines.append(
+            f"{off} of {runs.rows} runs {'lie' if off > 1 else 'lies'} off: {short(first, 40)}{' first' * (off > 1)}."
+        )
+    return Card(question, answer, tuple(lines), "moves", tone)
+
+
+def _next(study: Study) -> Card:
+    question = "What should I train next?"
+    plan, made = study.found.get("plan"), study.found.get("forecasts")
+    if plan is None:
+        lines: list[Words] = [study.missing["plan"]]
+        if made is not None:
+            low, high = made.models[:, 0]
+            (name, values), *_ = made.points.items()
+            said = f"other formulas that fit about as well say {number(low)} to {number(high)}."
+            unit = {"params": "parameters", "flops": "FLOPs"}.get(name, name)
+            answer = f"{count(values[0])} {unit} would reach {number(made.loss[0], 3)} nats"
+            return Card(question, answer, (f"by this law, {ends(made.means[0])}; {said}", *lines), "plan")
+        return Card(question, "Unknown", tuple(lines), "plan", "doubt")
+    far = [answer for answer in plan.answers if answer.flops > plan.frontier.flops.max()] or list(plan.answers)
+    first, found = far[0], study.found.get("next_runs")
+    interval = first.intervals.get("params")
+    known = f"{share(plan.level)}: {ends(interval, count)} parameters"
+    known = "no interval can be given" if interval is None or interval.refused else known
+    lines = [f"for {number(first.flops)} FLOPs; {known}."]
+    if found is not None:
+        run = found.plan.iloc[0]
+        columns = {"params": "parameters", "tokens": "tokens"}
+        said = sentences([f"{count(run[name])} {words}" for name, words in columns.items() if name in run])
+        lines.append(f"To know more: {said} would tell most about {symbol(study.headline.statistic)}.")
+    answer = f"{count(first.numbers['params'])} parameters on {count(first.numbers['tokens'])} tokens"
+    return Card(question, answer, tuple(lines), "plan")
+
+
+def protocol_of(study: Study) -> tuple[tuple[str, Words], ...]:
+    """What makes the numbers of the page, label by label."""
+    fit, boot, objective = study.fit, study.boot, study.fit.objective
+    facts: list[tuple[str, Words]] = [
+        ("law", f"{fit.formula}, fitted to {sentences(fit.inputs)}"),
+        ("objective", f"{describe(objective)}, summed over rows; weights: {fit.weights or 'none'}"),
+        ("search", ", ".join(f"{name} {value}" for name, value in fit.protocol["search"].items())),
+    ]
+    if boot is not None:
+        facts.append(
+            (
+                "intervals",
+                f"{boot.words}; {len(boot)} resamples of {boot.units} units, seed {boot.seed}; "
+                f"{share(study.settings.level)}, {study.headline.method}",
+            )
+        )
+    facts += [(name, words) for name, words in _analyses(study) if words]
+    facts += [
+        ("compute", "C = 6 N D"),
+        ("table", f"{len(study.table)} rows, digest {study.table.digest}"),
+        ("version", f"scalefit {__version__}"),
+    ]
+    return tuple(facts)
+
+
+def _analyses(study: Study) -> list[tuple[str, str]]:
+    """How each analysis was made, where it was."""
+    found, seed = study.found, study.settings.seed
+    windows, rolled, made = found.get("windows"), found.get("rollout"), found.get("validation")
+    few = 0 if study.boot is None else min(len(study.boot), of_windows(len(study.table)))
+    return [
+        ("windows", f"of {windows.column}; up to {few} resamples in each, the same scheme and seed" if windows else ""),
+        ("larger runs", f"{len(rolled['law'].cuts)} cuts of {rolled['law'].over}, up to {OF_ROLLOUT} resamples each, "
+                        f"seed {seed}" if rolled else ""),
+        ("rows left out", made.words if made else ""),
+        ("profiles", found["identifiability"].calibration if "identifiability" in found else ""),
+        ("next runs", found["next_runs"].source if "next_runs" in found else ""),
+        ("surface", str(found["surface"]["fit"].formula) if "surface" in found else ""),
+    ]  # fmt: skip
+
+
+def _glossary(study: Study) -> tuple[Word, ...]:
+    words = [Word(term.lower(), term, meaning) for term, meaning in TERMS.items()]
+    seen: list[Any] = [*dict.fromkeys(status for status, _ in study.fit.model.findings_), *doubts_of(study)]
+    return (*words, *(Word(anchor(one), one.name.lower().replace("_", " "), one.value) for one in seen))
