@@ -682,3 +682,17 @@ def test_a_folder_that_is_not_there_is_told_before_the_work(monkeypatch, tmp_pat
     result = run(*PYTHIA, "-o", tmp_path / "absent" / "fit.json")
     assert result.exit_code == 1
     assert "could not be written (no folder" in message(result)
+
+
+def test_seeds_that_are_not_named_are_averaged_before_the_best_is_kept(tmp_path):
+    rows = [(N, lr, seed, 2 + 30 * N**-0.25 + lr + 0.01 * seed)
+            for N in (1e7, 1e8, 1e9, 1e10) for lr in (0.001, 0.002) for seed in (0, 1)]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["params", "lr", "seed", "loss"])
+    frame.to_csv(tmp_path / "sweep.csv", index=False)
+    common = ["fit", str(tmp_path / "sweep.csv"), "--law", "power", "--best", "lr", "--json"]
+    means, lowest = (json.loads(run(*common, *more).stdout) for more in ([], ["--best", "seed"]))
+    assert (
+        "best over lr, mean over seed: 4 of 16 rows, 4 at the edge of what was tried"
+        in means["protocol"]["table"]["notes"]
+    )
+    assert means["parameters"]["E"] - lowest["parameters"]["E"] == pytest.approx(0.005, abs=1e-6)

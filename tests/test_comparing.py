@@ -14,6 +14,7 @@ import scalefit as sf
 from scalefit.comparing import compare
 from scalefit.equal_loss import law_of_one
 from scalefit.fitting import fit
+from scalefit.sides import resample_both
 
 OLD, NEW = sf.PowerLaw(E=1.6, A=95, alpha=0.1), sf.PowerLaw(E=1.6, A=90, alpha=0.1)
 BUDGETS = sf.grid(flops=np.geomspace(1e18, 1e21, 12))
@@ -157,6 +158,34 @@ def test_any_statistic_can_be_subtracted(statistic):
     value = (lambda one: one.law.A) if statistic == "A" else (lambda one: one(1e22))
     assert both.differences[-1].estimate == pytest.approx(value(b) - value(a))
     assert np.isfinite(both.differences[-1].high)
+
+
+@pytest.mark.parametrize("statistic", [sf.best_at(1e22, "params"), "B"])
+def test_differences_of_large_statistics_have_finite_ends(statistic):
+    first, second = (sf.fit(sf.Chinchilla, runs(sf.HOFFMANN_2022, PLANE, seed=seed)) for seed in (0, 1))
+    one = compare(first, second, statistic=statistic, resamples=100).differences[-1]
+    assert np.all(np.isfinite([one.low, one.high, one.standard_error]))
+    assert one.standard_error > 1
+    assert one.low < one.estimate < one.high
+    assert one.high - one.low < 40 * one.standard_error
+
+
+@pytest.mark.parametrize("share", [0.015, 0.02, 0.2, 1.0])
+def test_an_end_on_the_way_to_infinite_draws_is_infinite(share):
+    both = resample_both(two(), None, None, resamples=200, seed=0, level=0.95)
+    values = np.linspace(-1.0, 1.0, 200)
+    values[values >= np.quantile(values, 1 - share)] = np.inf
+    made = both.interval("any", lambda a, b: b, lambda side, drawn: values if drawn else np.zeros(1))
+    assert made.high == np.inf
+    assert made.low == np.inf if share == 1 else -1 <= made.low < 0
+    assert made.standard_error == np.inf
+
+
+def test_a_doubt_about_all_intervals_is_said_without_their_names():
+    few = sf.grid(flops=np.geomspace(1e18, 1e21, 5))
+    shown = repr(compare(*(sf.fit(PINNED, runs(law, few, seed=s)) for s, law in enumerate((NEW, OLD))), resamples=50))
+    assert "\nall: " in shown
+    assert "\nalpha, second / first, flops" not in shown
 
 
 def test_it_prints_and_converts():

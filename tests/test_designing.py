@@ -11,7 +11,7 @@ import pytest
 import scalefit as sf
 from runs import missing_words, refusal
 from scalefit.derived import allocation_exponent
-from scalefit.designing import next_runs
+from scalefit.designing import _slope, next_runs
 from scalefit.flops import six_nd, with_inference
 from scalefit.linearised import linearise
 
@@ -215,14 +215,38 @@ def test_a_doubtful_fit_is_said():
     line = sf.grid(params=np.geomspace(1e8, 1e10, 10)).assign(tokens=lambda frame: 20 * frame["params"])
     found = next_runs(sf.fit(MODEL, runs_of(line)))
     assert any("Two inputs move together" in note for note in found.notes)
-    best, ratio = found.best, found.best["tokens"] / found.best["params"]
-    assert best["narrowed"] > 0
-    assert ratio == pytest.approx(20)  # all that there is by default; others have to be given
-    off = next_runs(sf.fit(MODEL, runs_of(line)), sf.grid(params=[1e8, 1e9], tokens=[2e9, 2e11]))
-    assert off.best["narrowed"] > 2 * best["narrowed"]
+
+
+def test_runs_on_a_line_get_candidates_off_it_and_a_warning():
+    line = sf.grid(params=np.geomspace(1e8, 1e10, 10)).assign(tokens=lambda frame: 20 * frame["params"])
+    found = next_runs(sf.fit(MODEL, runs_of(line)))
+    ratios = found.candidates["tokens"] / found.candidates["params"]
+    assert (ratios.min(), ratios.max()) == pytest.approx((10, 40))
+    assert any(note.startswith("the runs keep to 20 to 20 tokens per parameter") for note in found.notes)
+    assert found.plan["standard_error"].iloc[-1] < 0.1 * found.standard_error  # on the line it would stay as it is
+    assert any(note.startswith("one standard error away the law gives") for note in found.notes)
+    assert not any("standard error away" in note or "keep to" in note for note in FOUND.notes)
+
+
+def test_the_slope_by_an_offset_near_zero_is_not_rounding():
+    near = linearise(FIT)
+    place = near.names.index("E")
+    tiny = linearise(near.moved(np.where(np.arange(5) == place, 1e-14 - near.at, 0.0)))
+    assert _slope(tiny, FORECAST)[place] == pytest.approx(1.0, rel=1e-6)
 
 
 # What is refused.
+
+
+def test_a_family_of_a_joint_fit_is_refused():
+    frame = pd.concat([runs_of(DESIGN, seed).to_frame().assign(data=str(seed)) for seed in (1, 2)])
+    families = sf.fit(MODEL, sf.LossTable.from_frame(frame), by="data", shared=("alpha", "beta"))
+    assert missing_words(refusal(next_runs, families["1"]), "one family of a joint fit", "(alpha, beta)") == []
+
+
+@pytest.mark.parametrize("budget", ["1e21", [1e21, 1e22], True, None])
+def test_a_budget_of_best_at_that_is_no_number_is_refused(budget):
+    assert missing_words(refusal(sf.best_at, budget), "flops must be positive and finite", repr(budget)) == []
 
 
 def test_bad_fits_and_statistics_are_refused():

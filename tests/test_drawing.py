@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import scalefit as sf
-from scalefit.drawing import count_words, log_axis, named, new_axes
+from scalefit.drawing import count_words, log_axis, named, new_axes, paper_style
 
 
 def marks(ax, which):
@@ -38,3 +38,15 @@ def test_first_and_last_are_among_the_named(number):
     assert found == sorted(set(found))
     if number:
         assert (found[0], found[-1]) == (0, number - 1)
+
+
+@pytest.mark.parametrize("name", ["Hoffmann 2022", "Besiroglu 2024"])
+def test_a_legend_leaves_the_axes_their_width(name):
+    runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e8, 1e9, 1e10], tokens=[1e9, 1e10, 1e11]))
+    fit = sf.fit(sf.Chinchilla, runs)
+    with paper_style():
+        beside, alone = sf.plot_surface(fit, beside={name: sf.HOFFMANN_2022}), sf.plot_surface(fit)
+        for ax in (beside, alone):
+            ax.figure.draw_without_rendering()
+    assert f"{name} optimum" in [text.get_text() for text in beside.get_legend().get_texts()]
+    assert beside.get_window_extent().width > 0.9 * alone.get_window_extent().width

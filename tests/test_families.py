@@ -211,6 +211,25 @@ def test_a_saved_family_is_read_back_with_what_it_shared_fixed(tmp_path):
     back = sf.read_fit(tmp_path / "web.json")
     assert back.parameters == made["web"].parameters
     assert back.protocol["fixed"] == made.parameters
+    assert "alpha  0.2" in repr(back)
+    assert back.to_frame()["how"].tolist() == made["web"].to_frame()["how"].tolist() == ["fitted", "fitted", "shared"]
+
+
+def test_what_is_shared_is_not_called_fixed_and_what_is_fixed_is():
+    model = sf.LawRegressor(sf.Chinchilla, fixed={"E": 1.7}, tied={"beta": "alpha"})
+    one = fit(model, tables(LAWS, PLANE, noise=0.004), by="dataset", shared="alpha")["c4"]
+    assert one.to_frame()["how"].tolist() == ["fixed", "fitted", "fitted", "shared", "tied to alpha"]
+    assert "shared" in one._repr_html_()
+    assert sf.bootstrap(fit(sf.PowerLaw, tables(CURVES, LINE, noise=0.004), by="dataset", shared="alpha"),
+                        resamples=20)["c4"][0].to_frame()["how"].tolist() == ["fitted", "fitted", "shared"]  # fmt: skip
+
+
+def test_families_by_numbers_are_called_by_few_digits():
+    runs = sf.simulate(LAWS["c4"], sf.grid(params=np.geomspace(1e8, 1e10, 8), tokens=[1e10, 1e11]), noise=0.002)
+    made = fit(sf.PowerLaw, runs, inputs="params", by="tokens", shared="alpha")
+    assert "  1e+11 A " in repr(sf.bootstrap(made, resamples=20))
+    with pytest.raises(KeyError, match=r"tokens has 1e\+10, 1e\+11"):
+        made[3]
 
 
 def test_families_print_and_convert():

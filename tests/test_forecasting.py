@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import scalefit as sf
@@ -197,12 +198,31 @@ def test_the_chinchilla_runs_leave_their_law_open(chinchilla):
         (FIT, {"params": 1e10, "seed": -1}, ValueError, "seed must be a whole number"),
         (BOOT, {"params": 1e10, "rivals": [sf.PowerLaw]}, TypeError, "must be a mapping of names to models"),
         (PLANE, {"params": 1e10}, TypeError, "this fit takes params, tokens; it was given params"),
+        (FIT, {"params": np.geomspace(1e9, 1e12, 1001)}, ValueError, "1 to 1000 points, not at 1001"),
+        (PLANE, {"flops": np.geomspace(1e20, 1e22, 1001)}, ValueError, "1 to 1000 points, not at 1001"),
         (PLANE, {"flops": 0.0}, ValueError, "a budget must be positive and finite"),
     ],
 )
 def test_bad_input_is_refused(fit, options, error, words):
     with pytest.raises(error, match=words):
         forecast(fit, **options)
+
+
+def test_families_are_asked_one_by_one():
+    frame = pd.concat([RUNS.to_frame().assign(data=name) for name in "ab"])
+    families = sf.fit(sf.PowerLaw, sf.LossTable.from_frame(frame), by="data", shared="alpha")
+    boot = sf.bootstrap(families, resamples=200)
+    for wrong in (families, boot):
+        with pytest.raises(TypeError, match=r"sf\.bootstrap\(families\)\[family\]"):
+            forecast(wrong, params=1e10)
+    assert len(forecast(boot["a"], params=1e10, rivals={})) == 1
+
+
+def test_it_prints_a_bounded_number_of_points_and_says_where_it_is_refused():
+    shown = repr(forecast(BOOT, params=np.geomspace(1e9, 1e10, 100), rivals={}))
+    assert len(shown.splitlines()) < 30
+    few = sf.fit(sf.PowerLaw, RUNS.where(np.arange(len(RUNS)) % 5 == 0))
+    assert repr(forecast(few, params=1e10, rivals={})).startswith("REFUSED at 1 of 1 points: loss by ")
 
 
 def test_a_bootstrap_of_curves_is_refused():

@@ -13,7 +13,7 @@ from scipy import optimize, stats
 
 import scalefit as sf
 from runs import missing_words, refusal
-from scalefit.identification import identifiability
+from scalefit.identification import _direction, identifiability
 from scalefit.linearised import linearise
 from scalefit.profiling import noise_explains, profile
 
@@ -156,6 +156,33 @@ def test_a_parameter_that_the_runs_do_not_bound_is_named():
     assert FOUND.ok
 
 
+def test_limits_of_too_few_resamples_are_doubted():
+    found = identifiability(squares(power_runs(sizes=SIZES[::3])))
+    assert not found.ok
+    assert found.notes[0] == found.doubt
+    assert repr(found).startswith(
+        "DOUBT 6 rows or clusters, 3 of them spare: 64 resamples do not reach the tail of 95 %"
+    )
+    assert identifiability(squares(power_runs(sizes=SIZES[::3])), level=0.8).doubt == ""
+    assert FOUND.doubt == ""
+
+
+def test_what_is_wrong_with_the_fit_is_said_too():
+    line = sf.grid(params=np.geomspace(1e8, 1e10, 10)).assign(tokens=lambda frame: 20 * frame["params"])
+    model = sf.LawRegressor(sf.Chinchilla, fixed={"E": 1.69, "beta": 0.28})
+    found = identifiability(sf.fit(model, sf.simulate(sf.HOFFMANN_2022, line, noise=0.01)), points=2)
+    assert not found.fit.ok
+    assert all(f"the fit is NOT OK: {note}" in repr(found) for note in found.fit.notes)
+
+
+def test_a_direction_moves_the_losses_by_little_more_than_the_noise():
+    line = sf.grid(params=np.geomspace(1e8, 1e10, 10)).assign(tokens=lambda frame: 20 * frame["params"])
+    near = linearise(sf.fit(sf.Chinchilla, sf.simulate(sf.HOFFMANN_2022, line, noise=0.003)))
+    changes = [_direction(near, k).change for k in range(5)]
+    assert max(changes) <= 1.01 * np.expm1(2 * near.noise)
+    assert min(changes) > 0
+
+
 def test_the_exponent_of_a_term_that_is_not_there_is_open_below():
     flat = sf.simulate(sf.PowerLaw(2.0, 1e-9, 0.3), sf.grid(params=SIZES), noise=0.005)
     found = identifiability(squares(flat), points=4)
@@ -251,6 +278,14 @@ def test_bad_input_is_refused_by_name():
         assert missing_words(refusal(identifiability, FIT, level=level), "level", repr(level)) == []
     for points in (1, 2.5, True, "8"):
         assert missing_words(refusal(identifiability, FIT, points=points), "points", repr(points)) == []
+
+
+def test_a_family_of_a_joint_fit_is_refused():
+    frame = pd.concat([power_runs(seed=seed).to_frame().assign(data=str(seed)) for seed in (1, 2)])
+    families = sf.fit(sf.PowerLaw, sf.LossTable.from_frame(frame), by="data", shared="alpha")
+    words = ("one family of a joint fit", "(alpha)", "table.where")
+    assert missing_words(refusal(identifiability, families["1"]), *words) == []
+    assert missing_words(type_refusal(identifiability, families), "Families", "one family's table alone") == []
 
 
 def test_no_spare_rows_say_nothing_of_the_noise():

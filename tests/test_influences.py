@@ -211,8 +211,18 @@ def test_a_row_that_decides_the_statistic_is_named():
     frame = sf.simulate(sf.PowerLaw(2, 30, 0.25), sf.grid(params=[1e7] + [1e9 * x for x in range(1, 13)]), noise=0.002)
     found = influence(sf.fit(sf.PowerLaw, frame))
     assert found.strong["row"].tolist()[0] == 0
-    assert any(note.startswith("without row 0 (params 1e+07") for note in found.notes)
-    assert not found.ok
+    assert found.notes[-1].startswith("without row 0 (params 1e+07")
+    assert f"\nnote  {found.notes[-1]}\n" in repr(found)
+
+
+def test_few_clean_sizes_are_seldom_blamed_although_some_is_nearly_always_strong():
+    design = sf.grid(params=np.geomspace(1e8, 1e10, 7), tokens=np.geomspace(1e9, 1e11, 4))
+    found = [
+        influence(sf.fit(sf.Chinchilla, sf.simulate(sf.HOFFMANN_2022, design, noise=0.004, seed=seed)), by="params")
+        for seed in range(20)
+    ]
+    assert sum(len(one.strong) > 0 for one in found) >= 10
+    assert sum(one.ok for one in found) >= 18
 
 
 def test_units_without_which_nothing_is_determined_are_counted():
@@ -231,6 +241,45 @@ def test_noiseless_runs_are_not_blamed_for_rounding():
     found = influence(sf.fit(sf.Chinchilla, sf.simulate(sf.HOFFMANN_2022, DESIGN)), statistic="alpha")
     assert not len(found.suspects)
     assert found.to_frame()["off"].abs().max() < 0.1
+
+
+def test_rounding_moves_no_statistic():
+    clean = sf.fit(sf.Chinchilla, sf.simulate(sf.HOFFMANN_2022, DESIGN))
+    for name in ("alpha", "beta", "E"):
+        found = influence(clean, statistic=name)
+        assert (found.to_frame()["effect"] == 0).all()
+        assert found.ok
+        assert repr(found).startswith(f"ok    none of 36 rows lies off; none moves {name}\n")
+
+
+def test_a_fit_that_is_not_ok_is_said_to_be_so_and_no_row_is_blamed():
+    line = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=np.geomspace(1e8, 1e10, 12), tokens=[1e10]), noise=0.003)
+    fit = sf.fit(sf.Chinchilla, line)
+    assert not fit.ok
+    found = influence(fit, statistic="alpha")
+    assert not found.ok
+    assert found.notes[0] == f"the fit to all rows is not ok: {fit.notes[0]}"
+    assert repr(found).startswith(f"NOT OK  {found.notes[0]}")
+    assert len(found.deciding) == len(found)
+    assert "cannot be left out" not in repr(found)  # since the fit is not determined with them either
+    assert not influence(FIT).doubt
+
+
+def test_how_little_rows_matter_is_said_in_standard_errors():
+    found = influence(sf.fit(sf.Chinchilla, planted(2, [], 0)))
+    assert found.ok
+    largest = found.to_frame()["in_errors"].abs().max()
+    assert f", {largest:.2g} of its standard errors\n" in repr(found)
+
+
+def test_control_characters_of_a_table_do_not_reach_the_terminal():
+    frame = RUNS.to_frame()
+    frame["run"] = [f"r\x1b[31m{row}" for row in range(len(frame))]
+    frame["c\x1b[2J"] = [f"{row % 6}\x1b" for row in range(len(frame))]
+    fit = sf.fit(sf.Chinchilla, sf.LossTable.from_frame(frame))
+    for found in (influence(fit), influence(fit, by="c\x1b[2J")):
+        assert "\x1b" not in repr(found)
+        assert "\\x1b" in repr(found)
 
 
 def test_values_are_plain_for_json():
@@ -255,6 +304,7 @@ def test_values_are_plain_for_json():
         (FIT, {"statistic": 3}, TypeError, "a statistic is a parameter"),
         (FIT, {"statistic": ["alpha", "beta"]}, TypeError, "one statistic, not of 2: alpha, beta"),
         (FIT, {"statistic": lambda fit: "high"}, TypeError, "is one number"),
+        (FIT, {"statistic": {"none": lambda fit: float("nan")}}, ValueError, "none is nan for the fit to all rows"),
     ],
 )
 def test_bad_input_says_what_to_do(given, options, error, words):

@@ -209,6 +209,15 @@ def test_a_table_of_means_has_the_noise_of_its_runs():
     assert noise_floor(means, replicates=2).loss_sd == floor.loss_sd
 
 
+def test_the_best_run_of_every_seed_is_a_replicate():
+    design = sf.grid(params=np.geomspace(1e8, 1e10, 4), tokens=[1e10, 1e11], lr=[1e-3, 3e-3], seed=[0, 1, 2])
+    kept = sf.simulate(sf.HOFFMANN_2022, design, noise=0.004).best(over="lr", by="seed")
+    plain = sf.LossTable.from_frame(kept.to_frame()[["params", "tokens", "seed", "loss"]])
+    found, expected = noise_floor(kept), noise_floor(plain)
+    assert (found.spare, found.per_row) == (16, 1)
+    assert found.log_sd == expected.log_sd
+
+
 def test_means_say_of_how_many_runs_they_are():
     means = planted(0, 0).best((), mean="seed")
     frame = means.to_frame().drop(columns=["seed", "replicates"])
@@ -238,8 +247,8 @@ def test_means_say_of_how_many_runs_they_are():
     [
         (sf.Huber(1e-5, "log"), "That is narrow: .* 64% of what"),
         (sf.Huber(0.5), "That is wide: a run that is off by up to"),
-        (sf.Squared("log"), "That is wide"),
-        (sf.Absolute("log"), "That is narrow"),
+        (sf.Squared("log"), "^none, of squared errors; 1.345 noises are .* wide: a run that is off by any number of"),
+        (sf.Absolute("log"), "^none, of absolute errors; 1.345 noises are .* That is narrow"),
         (sf.Huber(0.005, "log"), r"noises are [\d.]+$"),
     ],
 )

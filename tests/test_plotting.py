@@ -151,6 +151,17 @@ def test_a_dollar_in_a_column_name_is_a_dollar():
     drawn(ax)
 
 
+@pytest.mark.parametrize("draw", [plot_fit, plot_residuals])
+def test_a_long_name_of_a_column_leaves_room_for_the_picture(draw):
+    name = "non_embedding_parameters"
+    table = sf.LossTable.from_frame(KEPT.to_frame().assign(**{name: KEPT.params}))
+    ax, short = draw(sf.fit(sf.PowerLaw, table, inputs=name), sf.HOFFMANN_2022), draw(POWER, sf.HOFFMANN_2022)
+    assert legend(ax)[0] == "PowerLaw, alpha = 0.149"
+    for one in (ax, short):
+        one.figure.draw_without_rendering()
+    assert ax.get_window_extent().width > 0.95 * short.get_window_extent().width
+
+
 def test_fits_of_other_columns_and_mixed_columns_are_refused():
     runs = GRID.to_frame().assign(unique_tokens=1e10)
     three = sf.fit(sf.LawRegressor(sf.DataConstrained, fixed=dict(list(sf.MUENNIGHOFF_2023.to_dict().items())[:6])), sf.LossTable.from_frame(runs))  # fmt: skip  # noqa: E501

@@ -34,13 +34,24 @@ def test_a_sweep_that_was_not_reduced_is_named_with_the_remedy():
     fit = sf.fit(sf.Chinchilla, sf.LossTable.from_frame(sweep))
     (remark,) = fit.remarks
     assert "80 rows stand at 20 values of params, tokens and differ in lr" in remark
-    assert "table.best(over=('lr',))" in remark
+    assert "table.best(over=('lr',), mean='seed')" in remark
     assert sf.fit(sf.Chinchilla, fit.table.best(over=("lr", "seed"))).remarks == ()
 
 
 def test_replicates_that_differ_in_the_seed_alone_have_no_remark():
     seeds = pd.concat([RUNS.to_frame().assign(seed=seed, data_seed=seed) for seed in (0, 1)])
     assert sf.fit(sf.Chinchilla, sf.LossTable.from_frame(seeds)).remarks == ()
+
+
+def test_steps_of_runs_are_told_from_runs():
+    steps = pd.concat([RUNS.to_frame().assign(_step=step, run=np.arange(20)) for step in (0, 100)])
+    fit = sf.fit(sf.Chinchilla, sf.LossTable.from_frame(steps))
+    assert fit.remarks == (
+        "40 rows are of 20 runs, and '_step' tells their steps: a law is of the end of each run. Make the table with "
+        "LossTable.read_history.",
+    )
+    ends = steps[steps["_step"] == 100]
+    assert sf.fit(sf.Chinchilla, sf.LossTable.from_frame(ends)).remarks == ()
 
 
 def test_a_law_of_one_column_says_that_the_other_varies():

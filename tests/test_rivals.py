@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import scalefit as sf
@@ -44,6 +45,13 @@ def test_a_fit_is_no_rival_of_itself(own, name):
     found = rivals(sf.fit(own, RUNS))
     assert name not in found
     assert "power law" in found
+
+
+@pytest.mark.parametrize("tied", [{"beta": "alpha"}, {"alpha": "beta"}])
+def test_tied_exponents_are_one_law_whichever_leads(tied):
+    found = rivals(sf.fit(sf.LawRegressor(sf.Chinchilla, tied=tied), PLANE.table))
+    assert "tied exponents" not in found
+    assert "Chinchilla" in found
 
 
 def test_rivals_minimise_what_the_fit_does():
@@ -148,6 +156,23 @@ def test_alternatives_say_what_fits_better_and_what_cannot_be_fitted():
     made = alternatives(tiny, {"two": TwoPowers}, cv=[(np.arange(3), np.arange(3, 4))])
     assert "two cannot be fitted: TwoPowers has 5 free parameters" in repr(made)
     assert np.isnan(made.to_frame()["beyond"][1])
+
+
+def test_what_has_no_score_beyond_is_said_once():
+    few = sf.fit(sf.PowerLaw, RUNS.where(np.arange(20) % 5 == 0))
+    made = alternatives(few, {"exponential": sf.Exponential}, cv=2)
+    assert np.isnan(made.to_frame()["beyond"]).all()
+    (note,) = [line for line in repr(made).splitlines() if "no score beyond" in line]
+    assert note.startswith("note  the fit, exponential: no score beyond")
+    assert "but there are 2 rows" in note
+    assert "and 1 rival, of which" in repr(made)
+
+
+def test_a_family_of_a_joint_fit_has_no_alternatives():
+    frame = pd.concat([RUNS.to_frame().assign(data=name) for name in "ab"])
+    families = sf.fit(sf.PowerLaw, sf.LossTable.from_frame(frame), by="data", shared="alpha")
+    with pytest.raises(ValueError, match="one family of a joint fit"):
+        alternatives(families["a"])
 
 
 def test_a_surface_is_rolled_out_over_flops():

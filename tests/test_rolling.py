@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +74,18 @@ def test_weights_count_as_copies():
     two = rollout(sf.PowerLaw, copied, over="params", cuts=[1e8]).to_frame()
     scores = ["mae", "rmse", "bias"]
     assert one[scores].to_numpy() == pytest.approx(two[scores].to_numpy(), rel=1e-6)
+
+
+def test_runs_without_weight_are_neither_cut_nor_forecast():
+    used = RUNS["params"] < 1e8
+    weighted = sf.LossTable.from_frame(RUNS.to_frame().assign(copies=np.where(used, 2, 0)))
+    one = rollout(sf.PowerLaw, weighted, over="params", weights="copies")
+    two = rollout(sf.PowerLaw, RUNS.where(used), over="params")
+    columns = ["cut", "train_rows", "test_rows", "decades", "mae"]
+    assert one.to_frame()[columns].to_numpy() == pytest.approx(two.to_frame()[columns].to_numpy(), rel=1e-6)
+    assert set(one.forecasts["row"]) <= set(np.flatnonzero(used))
+    with pytest.raises(ValueError, match="no run lies at or above params 2e\\+08"):
+        rollout(sf.PowerLaw, weighted, over="params", weights="copies", cuts=[2e8])
 
 
 def test_row_order_does_not_matter():
@@ -185,6 +199,34 @@ def test_plain_values_and_frames():
     assert rollout(sf.PowerLaw, RUNS, over="params", cuts=[1e8]).to_dict()["forecasts"][0]["low"] is None
 
 
+def test_refused_intervals_are_counted_with_the_reason():
+    made = rollout(sf.PowerLaw, RUNS, over="params", cuts=[8e6, 1e8], resamples=100)
+    few = made.forecasts["cut"] == 8e6
+    assert made.forecasts["refused"].tolist() == few.tolist()
+    assert made.forecasts["doubts"][few].map(lambda doubts: "TOO_FEW_DRAWS" in doubts).all()
+    assert f"note  {few.sum()} of {len(few)} intervals are refused: So few rows" in repr(made)
+    assert "refused" not in repr(rollout(sf.PowerLaw, RUNS, over="params", cuts=[1e8]))
+
+
+def test_names_of_models_print_as_text():
+    shown = repr(rollout({"a\x1b[31m": sf.PowerLaw}, RUNS, over="params", cuts=[1e8]))
+    assert "\x1b" not in shown
+
+
+def test_without_leave_one_out_errors_the_interval_of_a_new_run_is_refused():
+    boot = sf.bootstrap(sf.fit(sf.PowerLaw, RUNS), sf.Pairs(), resamples=400)
+    at = {"params": 1e8}
+    (part,) = boot.parts
+    lost = copy(part.jackknife)
+    lost.predict = lambda X: np.full((len(RUNS), len(X)), np.nan)
+    blind = replace(boot, parts=(replace(part, jackknife=lost),))
+    mean = boot.interval(at)
+    assert not mean.refused
+    new = new_run(blind, at, mean)
+    assert new.refused
+    assert new.doubts[0] == (sf.Doubt.MANY_FAILED, "leave-one-out fits")
+
+
 def test_progress_counts_every_fit():
     seen = []
     rollout([sf.PowerLaw, sf.Exponential], RUNS, over="params", cuts=[1e8, 3e8], progress=lambda *at: seen.append(at))
@@ -212,6 +254,11 @@ def test_progress_counts_every_fit():
 def test_bad_options_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         rollout(sf.PowerLaw, RUNS, **{"over": "params", "cuts": [1e8], **options})
+
+
+def test_cuts_that_are_no_numbers_are_refused():
+    with pytest.raises(TypeError, match="cuts must be numbers, values of params such as 1e20, not 'low'"):
+        rollout(sf.PowerLaw, RUNS, over="params", cuts="low")
 
 
 def test_bad_models_and_tables_are_refused():

@@ -63,6 +63,7 @@ def test_where_does_not_select_missing_values():
 BAD_CONDITIONS = {
     "single =": (("params = 1e9",), ["'params = 1e9'", "flops >= 1e20"]),
     "unknown column": (("parms > 1",), ["'parms'", "Did you mean 'params'?"]),
+    "name in the file": (("model_size > 1",), ["'model_size'", "It is called 'params' here."]),
     "unknown flag": (("not kep",), ["'kep'", "Did you mean 'kept'?"]),
     "two in one": (("params > 1 and kept",), ["params", "'1 and kept'", "pass several"]),
     "chained": (("1 < params < 3",), ["Cannot read", "'1 < params < 3'", "pass several"]),

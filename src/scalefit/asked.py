@@ -42,6 +42,8 @@ class Answer:
 def default_statistic(fit: Fit) -> Statistic:
     """The number that stands for a fit: how compute is split, of params and tokens; else the first exponent.
 
+    Where exponents that are tied or fixed settle the split beforehand, it is the first exponent too.
+
     Raises
     ------
     ValueError
@@ -53,7 +55,7 @@ def default_statistic(fit: Fit) -> Statistic:
     >>> default_statistic(sf.fit(sf.PowerLaw, sf.load("pythia").where("kept"), inputs="params"))
     'alpha'
     """
-    if set(fit.inputs) == {"params", "tokens"}:
+    if set(fit.inputs) == {"params", "tokens"} and not _split_is_settled(fit):
         return allocation_exponent
     if not fit.has_law:
         raise ValueError(
@@ -143,6 +145,17 @@ def answer(made: Any, statistic: Statistic, level: float) -> Answer:
         known = f"there are {', '.join(made.parameters)}" if made.parameters else "this model has none"
         raise ValueError(f"there is no parameter {statistic!r}; {known}. Or give a function: lambda fit: fit(1e12).")
     return Answer(made.parameters[statistic])
+
+
+def _split_is_settled(fit: Fit) -> bool:
+    """Whether no run has a say in how compute is split: the exponents are one, or all fixed."""
+    if not (fit.has_law and isinstance(fit.law, SeparableLaw)):
+        return False
+    free, tied = fit.model.free_, fit.model.tied or {}
+    leaders = {term.exponent for term in fit.law.terms}
+    while any(name in tied for name in leaders):
+        leaders = {tied.get(name, name) for name in leaders}
+    return len(leaders) == 1 or not leaders & set(free)
 
 
 def _is_one(statistic: Any) -> TypeGuard[Statistic]:

@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 PER_DECADE = 8  # default candidates, of params and of tokens per parameter
 BEYOND = 10.0  # times the largest count of the runs, that default candidates reach
 EDGE = 0.05  # share of the runs on each side that default candidates do not go beyond: laws fail at the edges first
+NARROW = 2.0  # range of tokens per parameter, of all but the edges, under which default candidates go beyond it
 ROUNDING = 1e-9  # relative, by which a cost may exceed the budget
 
 
@@ -41,8 +42,9 @@ def affordable(
         raise ValueError(f"budget must be FLOPs, positive and finite, such as 1e21, not {budget!r}.")
     if candidates is None:
         spent = _costs(fit.table.to_frame(), fit.inputs, cost)
-        frame = _default(fit, spent, cost)
+        frame, notes = _default(fit, spent, cost)
     else:
+        notes = ()
         if not isinstance(candidates, pd.DataFrame | LossTable):
             raise TypeError(f"candidates must be a DataFrame or a LossTable, not {type(candidates).__name__}.")
         frame = _given(candidates if isinstance(candidates, pd.DataFrame) else candidates.to_frame(), fit.inputs, cost)
@@ -55,7 +57,7 @@ def affordable(
             f"{frame['flops'].min():.4g}. Raise budget=, or give candidates that cost less."
         )
     left = f"{int((~within).sum())} of {len(frame)} candidates are left out: they cost more than {limit:.4g} FLOPs"
-    notes = (left,) if candidates is not None and not within.all() else ()
+    notes = (left,) if candidates is not None and not within.all() else notes
     return limit, frame[within].reset_index(drop=True), notes
 
 
@@ -93,10 +95,10 @@ def _given(frame: pd.DataFrame, inputs: tuple[str, ...], cost: Cost) -> pd.DataF
     return frame.assign(flops=_costs(frame, inputs, cost))
 
 
-def _default(fit: Fit, spent: Floats, cost: Cost) -> pd.DataFrame:
+def _default(fit: Fit, spent: Floats, cost: Cost) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Candidates around and beyond the runs, where a law that holds for the runs may be expected to hold."""
     if fit.inputs == ("flops",):
-        return pd.DataFrame({"flops": _steps(spent.min(), BEYOND * spent.max())})
+        return pd.DataFrame({"flops": _steps(spent.min(), BEYOND * spent.max())}), ()
     if set(fit.inputs) != {"params", "tokens"}:
         names = ", ".join(fit.inputs)
         raise ValueError(
@@ -104,13 +106,19 @@ def _default(fit: Fit, spent: Floats, cost: Cost) -> pd.DataFrame:
             "flops)."
         )
     params, tokens = fit.table["params"], fit.table["tokens"]
-    usual = np.quantile(tokens / params, [EDGE, 1 - EDGE])
+    usual, notes = np.quantile(tokens / params, [EDGE, 1 - EDGE]), tuple[str, ...]()
+    if usual[1] < NARROW * usual[0]:  # on one line no run tells the two terms apart
+        notes = (
+            f"the runs keep to {usual[0]:.3g} to {usual[1]:.3g} tokens per parameter, so candidates go to half and to "
+            "twice as many",
+        )
+        usual = usual * [0.5, 2.0]
     least, fewest = np.quantile(params, EDGE), np.quantile(tokens, EDGE)
     N, ratio = np.meshgrid(_steps(least, BEYOND * params.max()), _steps(*usual), indexing="ij")
     frame = pd.DataFrame({"params": N.ravel(), "tokens": (N * ratio).ravel()})
     frame = frame[frame["tokens"].between(fewest * (1 - ROUNDING), BEYOND * tokens.max() * (1 + ROUNDING))]
     frame["flops"] = _costs(frame, fit.inputs, cost)
-    return frame.reset_index(drop=True)
+    return frame.reset_index(drop=True), notes
 
 
 def _steps(low: float, high: float) -> Floats:

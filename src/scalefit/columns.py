@@ -25,7 +25,7 @@ Mask = NDArray[np.bool_]
 INPUTS = ("params", "tokens", "flops")
 CANONICAL = (*INPUTS, "loss")
 CHECKED = "scalefit.checked"  # in the attrs of a frame that a LossTable gave out: its canonical names are settled
-_SPELLINGS = {  # in lower case, without spaces, "_" and "-"
+_SPELLINGS = {  # in lower case, without spaces, "_", "-", "/" and "."
     "params": {"params", "nparams", "numparams", "parameters", "nparameters", "numparameters", "modelsize"},
     "tokens": {"tokens", "ntokens", "numtokens", "traintokens", "trainingtokens"},
     "flops": {"flops", "flop", "compute", "trainflops", "trainingflops", "trainingflop", "totalflops", "totalflop"},
@@ -74,7 +74,10 @@ def check(source: Source, columns: Mapping[str, str] | None, *, flops: str | Non
 
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:
-    """Sentences for an unknown name: the closest known one, then all of them."""
+    """Sentences for an unknown name: what it was read as, or the closest known one, then all of them."""
+    read = next((known for known in CANONICAL if known in names and _spelled(known, [name])), None)
+    if read is not None:
+        return f"It is called {read!r} here. Columns: {', '.join(names)}."
     close = difflib.get_close_matches(name, names, n=1)
     return (f"Did you mean {close[0]!r}? " if close else "") + f"Columns: {', '.join(names)}."
 
@@ -164,7 +167,7 @@ def _spelled(name: str, columns: list[str]) -> list[str]:
     matches = [
         column
         for column in columns
-        if re.sub(r"[\s_-]", "", column).casefold() in _SPELLINGS[name] or column == _LETTERS.get(name)
+        if re.sub(r"[\s_/.-]", "", column).casefold() in _SPELLINGS[name] or column == _LETTERS.get(name)
     ]
     return ["L"] if name == "loss" and not matches and "L" in columns else matches
 

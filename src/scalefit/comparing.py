@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -207,7 +208,7 @@ def _beyond(log_x: float, runs: Floats) -> float:
 
 
 def _checked(
-    first: Any, second: Any, at: ArrayLike | None, loss: ArrayLike | None, level: Any
+    first: Any, second: Any, at: ArrayLike | None, loss: ArrayLike | None, level: float
 ) -> tuple[list[Fit], Scheme | None]:
     """Both fits, and the scheme that was asked for."""
     given = [one for one in (first, second) if isinstance(one, Bootstrap)]
@@ -237,9 +238,17 @@ def _checked(
     if at is not None and loss is not None:
         raise ValueError("give at= (inputs of the first) or loss=, not both.")
     for name, values in (("at", at), ("loss", loss)):
-        array = np.atleast_1d(np.asarray([1.0] if values is None else values, dtype=float))
+        array = _numbers([1.0] if values is None else values)
         if array.ndim != 1 or not array.size or not np.all(np.isfinite(array) & (array > 0)):
             raise ValueError(f"{name} must be positive and finite numbers, one or several, not {values!r}.")
-    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
+    if isinstance(level, bool) or not (isinstance(level, Real) and 0 < level < 1):
         raise ValueError(f"level must be between 0 and 1, such as 0.95, not {level!r}.")
     return fits, given[0].scheme if given else None
+
+
+def _numbers(values: ArrayLike) -> Floats:
+    """Numbers as an array of one axis or more; one nan where they are none."""
+    try:
+        return np.atleast_1d(np.asarray(values, dtype=float))
+    except (TypeError, ValueError):
+        return np.array([np.nan])

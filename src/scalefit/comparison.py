@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -91,7 +91,16 @@ class Comparison:
             ends = "refused" if one.refused else f"{one.low:.4g} to {one.high:.4g}"
             lines.append(f"  {one.statistic:<{width}}  {one.estimate:.4g}  {100 * one.level:g} % {ends}")
         lines += [f"note    {note}" for note in self.notes]
-        return visible("\n".join([*lines, *doubts_of(self.intervals)]))
+        return visible("\n".join([*lines, *_doubts(self.intervals)]))
+
+
+def _doubts(intervals: tuple[Interval, ...]) -> tuple[str, ...]:
+    """Every doubt once; what is doubted of all intervals, without their names."""
+    if not intervals:
+        return ()
+    common = [doubt for doubt in intervals[0].doubts if all(doubt in one.doubts for one in intervals)]
+    rest = [replace(one, doubts=tuple(doubt for doubt in one.doubts if doubt not in common)) for one in intervals]
+    return (*doubts_of([replace(intervals[0], statistic="all", doubts=tuple(common))]), *doubts_of(rest))
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def best_at(flops: float, quantity: Quantity = "tokens_per_param") -> Callable[[
     """
     if quantity not in QUANTITIES:
         raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, not {quantity!r}.")
-    if not 0 < float(flops) < np.inf:
+    if isinstance(flops, bool) or not isinstance(flops, Real) or not 0 < flops < np.inf:
         raise ValueError(f"flops must be positive and finite, such as 1e21, not {flops!r}.")
 
     def statistic(fit: Fit) -> float:

@@ -18,6 +18,7 @@ from .linearised import Linear, check_law, linearise
 from .parts import Statistic, as_number, name_of
 from .resampled import Bootstrap
 from .result import Fit
+from .sheets import visible
 from .table import LossTable
 
 Floats = NDArray[np.float64]
@@ -26,6 +27,7 @@ BETTER = 0.02  # of the standard error, by which more runs must narrow it to be 
 ROUNDS = 3  # of exchanging runs of a plan
 MOST_RUNS = 20
 STEP = 1e-3  # of a parameter, by which the slope of a statistic is seen
+BENT = 0.5  # of the standard error, by which the statistic may be off the linear model one standard error away
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -107,7 +109,7 @@ class NextRuns:
         for name, row in (("one run", self.best), ("per FLOP", self.best_per_flop)):
             lines.append(f"best {name:<8}  {_words(row)}, {100 * row['narrowed']:.3g} % narrower")
         lines.append(f"{len(self.candidates)} candidates within the budget, {self.source}")
-        return "\n".join([*lines, *(f"note  {note}" for note in self.notes)])
+        return visible("\n".join([*lines, *(f"note  {note}" for note in self.notes)]))
 
 
 def _words(row: Mapping[Any, Any]) -> str:
@@ -130,8 +132,8 @@ def next_runs(
     candidates : DataFrame or LossTable, optional
         Runs that could be made: the inputs of the law in raw units, and what the cost needs (params and tokens, else a
         column flops). By default, for a law of params and tokens, eight a decade of both, from the smallest runs to ten
-        times the largest, at tokens per parameter that the runs have, the outer 5 % of them left aside; for a law of
-        flops, from the cheapest run to ten times the dearest.
+        times the largest, at tokens per parameter that the runs have, the outer 5 % of them left aside (half to twice
+        that where it is less than a factor of two); for a law of flops, from the cheapest run to ten times the dearest.
     statistic : str, mapping of str to float, or callable, optional
         As in `Bootstrap.interval`: a parameter, inputs of a forecast, or a function of a fit. By default
         `allocation_exponent`, for a law of params and tokens.
@@ -147,13 +149,15 @@ def next_runs(
     TypeError
         If this is no fit of a law, or the candidates are no frame.
     ValueError
-        If candidates lack a column or a value, none is within the budget, or the statistic does not depend on the law.
+        If candidates lack a column or a value, none is within the budget, the statistic does not depend on the law, or
+        the fit is one family of a joint fit.
 
     Notes
     -----
     The fit is taken as linear in its parameters: with information I = sum J'J / noise^2 and g the slope of the
     statistic, its variance is g' I^-1 g, and a run with derivatives j makes it g' (I + j'j / noise^2)^-1 g, the
-    c-optimal criterion [1]_. A new run is as noisy as those that are there, and errs independently.
+    c-optimal criterion [1]_. A note says so where the statistic is off that line one standard error away. A new run is
+    as noisy as those that are there, and errs independently.
 
     Per FLOP, the cheapest candidates nearly always win: a run's price falls faster than what it tells. A budget is the
     sensible question, so the plan is made for it: for each number of runs up to `count`, runs are added one by one that
@@ -200,7 +204,7 @@ def next_runs(
     ranked = ranked.sort_values(["narrowed", "flops"], ascending=[False, True], kind="stable", ignore_index=True)
     how = f"that of {len(fit)} resamples, scaled" if isinstance(fit, Bootstrap) else "linearised"
     source = f"C = {'flops' if 'flops' in base.inputs else cost_name(cost)}; standard error {how}"
-    notes = (*notes, *(f"the fit: {note}" for note in base.notes))
+    notes = (*notes, *_bent(near, statistic, slope, se), *(f"the fit: {note}" for note in base.notes))
     return NextRuns(name_of(statistic), _value(base, statistic), float(errors[0]), limit, plan, ranked, source, notes)
 
 
@@ -230,7 +234,8 @@ def _value(fit: Fit, statistic: Statistic) -> float:
 
 def _slope(near: Linear, statistic: Statistic) -> Floats:
     """(q,) derivatives of a statistic by the free parameters, by central differences."""
-    steps = STEP * np.where(near.logs | (near.at == 0), 1.0, np.abs(near.at))
+    units = np.sqrt(near.weights.sum()) / near.sizes  # of a parameter, that move a typical loss by 1
+    steps = STEP * np.where(near.logs, 1.0, np.maximum(np.abs(near.at), STEP * units))
     slope = np.array(
         [
             (_value(near.moved(by), statistic) - _value(near.moved(-by), statistic)) / (2 * by.sum())
@@ -244,6 +249,29 @@ def _slope(near: Linear, statistic: Statistic) -> Floats:
             f"{name_of(statistic)} depends on no free parameter ({', '.join(near.names)}): no run can narrow it."
         )
     return slope
+
+
+def _bent(near: Linear, statistic: Statistic, slope: Floats, se: float) -> list[str]:
+    """What to know where the statistic, one standard error away, is not what the linear model says."""
+    away, estimate = near.covariance @ slope / se, _value(near.fit, statistic)
+    ends = [_tried(near.moved(by), statistic) for by in (-away, away)]
+    if max(abs(ends[0] - estimate + se), abs(ends[1] - estimate - se)) <= BENT * se:
+        return []
+    said = " and ".join("nothing" if np.isnan(end) else f"{end:.4g}" for end in ends)
+    return [
+        f"one standard error away the law gives {said}, the linear model {estimate - se:.4g} and {estimate + se:.4g}: "
+        "the runs say too little for standard errors to mean much. See identifiability(fit); make a first run, and ask "
+        "again."
+    ]
+
+
+def _tried(fit: Fit, statistic: Statistic) -> float:
+    """A statistic of a fit; nan if it has none."""
+    try:
+        with np.errstate(all="ignore"):
+            return _value(fit, statistic)
+    except (ValueError, ArithmeticError):
+        return float("nan")
 
 
 def _gains(C: Floats, slope: Floats, J: Floats) -> Floats:

@@ -25,6 +25,7 @@ LABELS = {
 }
 EDGE = "optimum at an edge"
 MOST_LABELS = 8  # slices, or budgets, named in a picture
+NARROWED = 0.95  # share of their width that a legend must leave to the axes; our choice
 SIZE, DPI = (4.5, 3.2), 150  # inches, of a picture for a screen
 BEYOND = (0, (4, 2))  # line of a law beyond its runs
 BESIDE = (0, (5, 1.5, 1, 1.5))  # line of a law laid beside
@@ -178,6 +179,8 @@ def log_axis(ax: Axes, which: Literal["x", "y"], column: str) -> None:
 def finish(ax: Axes, columns: int = 1) -> None:
     """No frame where nothing is read off, and the legend above, since these pictures leave no corner free.
 
+    Several columns of it become one where they would make the axes narrower.
+
     Examples
     --------
     >>> ax = new_axes()
@@ -189,7 +192,16 @@ def finish(ax: Axes, columns: int = 1) -> None:
     ax.use_sticky_edges = False
     ax.margins(0.04, 0.06)
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(
-        frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, fontsize="small", handlelength=1.8,
-        columnspacing=1.2,
-    )  # fmt: skip
+    style: dict[str, Any] = {
+        "frameon": False, "loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "fontsize": "small",
+        "handlelength": 1.8, "columnspacing": 1.2,
+    }  # fmt: skip
+    legend = ax.legend(ncols=columns, **style)
+    if columns > 1:
+        widths = []
+        for counts in (False, True):
+            legend.set_in_layout(counts)
+            ax.figure.figure.draw_without_rendering()  # lays out what is there
+            widths.append(ax.get_window_extent().width)
+        if widths[1] < NARROWED * widths[0]:
+            ax.legend(**style)

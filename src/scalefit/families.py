@@ -43,12 +43,13 @@ class Sharing:
 
     References
     ----------
-    .. [1] Schrader and Hettmansperger 1980, Biometrika 67, 93: robust analysis of variance by a likelihood ratio.
+    .. [1] Schrader and Hettmansperger 1980, Robust analysis of variance based upon a likelihood ratio criterion,
+       Biometrika 67, 93-101. The noise is here that of all families at their separate fits, delta held.
 
     Examples
     --------
     >>> Sharing(excess=0.04, F=1.1, given_up=4, spare=60, p=0.36)
-    sharing 4 parameters less makes the objective 4 % larger: F 1.1 on 4 and 60, p 0.36 if runs err independently
+    sharing saves 4 parameters, with an objective 4 % larger: F 1.1 on 4 and 60, p 0.36 if runs err independently
     """
 
     excess: float
@@ -62,8 +63,9 @@ class Sharing:
         if not np.isfinite(self.F):
             return f"whether sharing is justified cannot be said: {self.note}"
         return (
-            f"sharing {self.given_up} parameters less makes the objective {100 * self.excess:.3g} % larger: "
-            f"F {self.F:.3g} on {self.given_up} and {self.spare}, p {self.p:.2g} if runs err independently"
+            f"sharing saves {self.given_up} parameter{'s' * (self.given_up != 1)}, with an objective "
+            f"{100 * self.excess:.3g} % larger: F {self.F:.3g} on {self.given_up} and {self.spare}, p {self.p:.2g} if "
+            "runs err independently"
         )
 
 
@@ -71,7 +73,7 @@ class Sharing:
 class Families(Mapping[Any, Fit]):
     """One law fitted to several families at once, with some parameters shared: a mapping from a family to its `Fit`.
 
-    Each is an ordinary fit that can be called, plotted and asked for optima; what is shared counts as fixed in it.
+    Each is an ordinary fit that can be called, plotted and asked for optima; what it shares does not move in it.
 
     Attributes
     ----------
@@ -106,7 +108,7 @@ class Families(Mapping[Any, Fit]):
 
     def __getitem__(self, family: Any) -> Fit:
         if family not in self.fits:
-            raise KeyError(f"there is no family {family!r}; {self.by} has {', '.join(map(repr, self.fits))}.")
+            raise KeyError(f"there is no family {family!r}; {self.by} has {', '.join(map(called, self.fits))}.")
         return self.fits[family]
 
     def __iter__(self) -> Iterator[Any]:
@@ -142,7 +144,7 @@ class Families(Mapping[Any, Fit]):
         found = {(status, "", about): None for status, about in self.joint.findings()}
         for family, fit in self.fits.items():
             for status, about in fit.model.findings_:
-                found[status, "" if about in self.shared else str(family), about] = None
+                found[status, "" if about in self.shared else called(family), about] = None
         order = list(Status)
         return tuple(sorted(found, key=lambda finding: order.index(finding[0])))
 
@@ -168,7 +170,7 @@ class Families(Mapping[Any, Fit]):
         """How much worse the families fit with what they share than each alone, against the noise."""
         n, F = sum(float(w.sum()) for w in self.joint.weights), len(self)
         given_up, spare = len(self.shared) * (F - 1), round(n) - F * len(self.joint.free)
-        missing = [str(family) for family in self.fits if family not in self.separate]
+        missing = [called(family) for family in self.fits if family not in self.separate]
         nothing = Sharing(float("nan"), float("nan"), given_up, spare, float("nan"))
         if missing:
             return replace(nothing, note=f"{', '.join(missing)} has too few rows, or values, for a fit of its own.")
@@ -238,6 +240,17 @@ class Families(Mapping[Any, Fit]):
         lines.append(f"objective {self.objective_value:.9g}, {describe(self.objective)}, sum over rows")
         lines.append(repr(self.sharing))
         return visible("\n".join(lines))
+
+
+def called(family: Any) -> str:
+    """Name of a family as it is printed: few digits of a number.
+
+    Examples
+    --------
+    >>> called("c4"), called(10000000000.0)
+    ('c4', '1e+10')
+    """
+    return f"{family:.6g}" if isinstance(family, float) else str(family)
 
 
 def plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .families import Families
+from .families import Families, called
 from .intervals import Interval, Method, doubts_of, frame_of, verdict_of
 from .objective import residuals
 from .parts import Part
@@ -107,11 +107,11 @@ class FamilyBootstrap(Mapping[Any, Bootstrap]):
         every = [interval for _, interval in found]
         words = f"{self.scheme.kind}, {f'by {self.scheme.by}' if self.scheme.by else 'by rows'}"
         lines = [f"{verdict_of(every):<7} {len(self.draws)} joint refits of {len(self)} families, {words}"]
-        width = max(len(f"{family} {interval.statistic}") for family, interval in found)
-        for family, i in found:
-            ends = "refused" if i.refused else f"{i.low:.4g} to {i.high:.4g}"
-            lines.append(f"  {f'{family} {i.statistic}':<{width}}  {i.estimate:.4g}  95 % {ends}")
-        named = [replace(interval, statistic=f"{family} {interval.statistic}") for family, interval in found]
+        named = [replace(one, statistic=f"{called(family)} {one.statistic}") for family, one in found]
+        width = max(len(one.statistic) for one in named)
+        for one in named:
+            ends = "refused" if one.refused else f"{one.low:.4g} to {one.high:.4g}"
+            lines.append(f"  {one.statistic:<{width}}  {one.estimate:.4g}  95 % {ends}")
         return visible("\n".join([*lines, *doubts_of(named)]))
 
     def _of(self, part: Part, fit: Any) -> Bootstrap:

@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from .allocation import compute_optimal
+from .families import Families
+from .family_resampling import FamilyBootstrap
 from .fitting import Model
 from .intervals import Interval
 from .replicates import Progress
@@ -19,11 +21,12 @@ from .resampled import Bootstrap
 from .resampling import bootstrap
 from .result import Fit
 from .rivalry import PLANE, Rival, beside
+from .sheets import visible
 from .unseen import new_run, thin_tails
 
 Floats = NDArray[np.float64]
 
-MOST_POINTS = 1000
+MOST_POINTS, SHOWN = 1000, 20  # of a forecast; of those that are printed
 SURFACE = "A surface without a formula has no forecast outside the convex hull of its runs; its rivals have."
 
 
@@ -146,7 +149,7 @@ class Forecast:
         refused = sum(interval.refused for interval in self.means)
         better = any(rival.better for rival in self.rivals)
         verdict = (
-            f"REFUSED at {refused} of {len(self)} points" if refused else "DOUBT " if doubts or better else "ok    "
+            f"REFUSED at {refused} of {len(self)} points:" if refused else "DOUBT " if doubts or better else "ok    "
         )
         level = f"{100 * self.means[0].level:g} %"
         lines = [f"{verdict} loss by {self.base.formula}, {level} intervals of the mean and of a new run"]
@@ -159,7 +162,8 @@ class Forecast:
         for title, name in {"mean": "", "new run": "new_run_", "models": "models_", "combined": "combined_"}.items():
             pairs = zip(shown[f"{name}low"], shown[f"{name}high"], strict=True)
             cells[title] = ["refused" if np.isnan(low) else f"{low:.4g} to {high:.4g}" for low, high in pairs]
-        return "\n".join([*lines, *(f"  {line}" for line in pd.DataFrame(cells).to_string(index=False).splitlines())])
+        lines += [f"  {line}" for line in pd.DataFrame(cells).to_string(index=False, max_rows=SHOWN).splitlines()]
+        return visible("\n".join(lines))
 
 
 def _places(frame: pd.DataFrame) -> int:
@@ -220,7 +224,9 @@ def forecast(
     """
     if not isinstance(fit, Fit | Bootstrap) or (isinstance(fit, Bootstrap) and not isinstance(fit.base, Fit)):
         kind = "a bootstrap of curves" if isinstance(fit, Bootstrap) else type(fit).__name__
-        raise TypeError(f"forecast needs what sf.fit gave, or a bootstrap of it, not {kind}.")
+        joint = "; of families, the bootstrap of one: sf.bootstrap(families)[family]"
+        remedy = joint if isinstance(fit, Families | FamilyBootstrap) else ""
+        raise TypeError(f"forecast needs what sf.fit gave, or a bootstrap of it, not {kind}{remedy}.")
     base: Any = fit.base if isinstance(fit, Bootstrap) else fit
     points, flops, notes = _points(base, at)
     boot = fit if isinstance(fit, Bootstrap) else bootstrap(fit, resamples=resamples, seed=seed, progress=progress)
@@ -241,6 +247,9 @@ def forecast(
 def _points(base: Fit, at: Mapping[str, ArrayLike]) -> tuple[dict[str, Floats], Floats | None, tuple[str, ...]]:
     """(m,) inputs of a fit, the budgets that they spend, and notes."""
     arrays = {name: _numbers(name, values) for name, values in at.items()}
+    many = max((values.size for values in arrays.values()), default=0)
+    if many > MOST_POINTS:
+        raise ValueError(f"a forecast is at 1 to {MOST_POINTS} points, not at {many}. Ask for fewer.")
     if set(arrays) == {"flops"} and set(base.inputs) == set(PLANE):
         frontier = compute_optimal(base, np.atleast_1d(arrays["flops"]))
         lost = ~frontier.bracketed
@@ -252,7 +261,7 @@ def _points(base: Fit, at: Mapping[str, ArrayLike]) -> tuple[dict[str, Floats], 
         return {name: np.asarray(getattr(frontier, name)) for name in base.inputs}, frontier.flops, frontier.notes
     base(extrapolate=False, **arrays)  # names and values are checked by the fit
     shaped = np.broadcast_arrays(*(np.atleast_1d(arrays[name]) for name in base.inputs))
-    if shaped[0].ndim != 1 or not 0 < shaped[0].size <= MOST_POINTS:
+    if shaped[0].ndim != 1 or not shaped[0].size:
         raise ValueError(f"a forecast is at 1 to {MOST_POINTS} points, not at an array of the shape {shaped[0].shape}.")
     return dict(zip(base.inputs, (np.array(values) for values in shaped), strict=True)), None, ()
 

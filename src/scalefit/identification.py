@@ -18,6 +18,7 @@ from .result import Fit
 
 TRADES = 0.95  # correlation of two parameters from which on they are said to trade off. Our choice.
 SHOWN = 0.1  # of a direction's largest part, above which a parameter is named
+BENT, HALVINGS = 2.0, 60  # noises that a loss may move along a direction, which is halved so often otherwise
 LOWER = 1e-6  # relative, by which a profile must fall below the optimum to be worth a word
 
 
@@ -61,7 +62,8 @@ class Identifiability:
         Condition number of the linearised fit, each parameter in units of its own effect: above about 30, parameters
         trade off [1]_.
     directions : tuple of Direction
-        From the one that changes the losses least, each as long as one standard error.
+        From the one that changes the losses least, each as long as one standard error, or shorter where a loss would
+        move by more than twice the noise, since the fit is not linear so far.
     correlations : (q, q) DataFrame
         Of the estimates, linearised.
     held : tuple of Profile
@@ -69,6 +71,8 @@ class Identifiability:
         the objective rises by more than noise explains.
     calibration : str
         Where `noise` comes from.
+    doubt : str
+        What keeps the limits from being those of the level, if anything does.
 
     References
     ----------
@@ -93,16 +97,17 @@ class Identifiability:
     correlations: pd.DataFrame
     held: tuple[Profile, ...]
     calibration: str
+    doubt: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether every free parameter is bounded on both sides."""
+        """Whether every free parameter is bounded on both sides, by limits that are not doubted."""
         return not self.notes
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Parameters that these runs do not bound, and profiles that found a lower optimum."""
-        found = []
+        """What speaks against the limits, parameters that these runs do not bound, and lower optima that were found."""
+        found = [self.doubt] * bool(self.doubt)
         for one in self.held:
             ends = (("below", f"down to {one.values[0]:.4g}"), ("above", f"up to {one.values[-1]:.4g}"))
             for is_open, (side, last) in zip(one.is_open, ends, strict=True):
@@ -160,8 +165,9 @@ class Identifiability:
         }  # fmt: skip
 
     def __repr__(self) -> str:
-        lines = [f"OPEN  {note}" for note in self.notes]
+        lines = [f"{'DOUBT' if note == self.doubt else 'OPEN '} {note}" for note in self.notes]
         lines = lines or ["ok    Every parameter is bounded on both sides by these runs."]
+        lines += [f"the fit is NOT OK: {note}" for note in self.fit.notes]
         lines.append(f"profiles of {self.fit.formula}    {len(self.fit.table)} rows")
         width = max(len(one.parameter) for one in self.held)
         for one in self.held:
@@ -221,7 +227,7 @@ def identifiability(
     if isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 2:
         raise ValueError(f"points must be a whole number, at least 2, not {points!r}.")
     near = linearise(base)
-    noise, calibration = noise_explains(fit, near, float(level))
+    noise, calibration, doubt = noise_explains(fit, near, float(level))
     held = []
     for place, name in enumerate(near.names):
         held.append(profile(near, place, noise[name], int(points)))
@@ -230,19 +236,28 @@ def identifiability(
     values = near.axes[0]
     condition = float(values[0] / values[-1]) if values[-1] > 0 else float("inf")
     directions = tuple(_direction(near, k) for k in reversed(range(len(values))))
-    return Identifiability(base, float(level), condition, directions, _correlations(near), tuple(held), calibration)
+    found = base, float(level), condition, directions, _correlations(near), tuple(held)
+    return Identifiability(*found, calibration, doubt)
 
 
 def _direction(near: Linear, k: int) -> Direction:
-    """Axis of the linearised fit, as long as one standard error, and what it does to the losses."""
+    """Axis of the linearised fit, as long as one standard error or as it is straight, and what it does to losses."""
     values, directions = near.axes
     by = directions[k] / near.sizes
     by = by * min(near.noise / max(values[k], 1e-300), 1.0 / float(np.max(np.abs(by))))
     share = np.abs(directions[k])
     by *= np.sign(by[np.argmax(share)])
     named = [i for i in np.argsort(-share) if share[i] >= SHOWN * share.max()]
-    with np.errstate(over="ignore"):
-        change = float(np.max(np.abs(near.moved(by).predicted / near.fit.predicted - 1)))
+    used, log = near.weights > 0, near.fit.objective.space == "log"
+    before = near.fit.predicted[used]
+    for _ in range(HALVINGS):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            after = near.moved(by).predicted[used]
+            moved = np.log(after / before) if log else after - before
+        if np.max(np.abs(moved)) <= BENT * near.noise:  # a straight one moves all losses together by one noise
+            break
+        by = by / 2
+    change = float(np.max(np.abs(after / before - 1)))
     factors = {near.names[i]: float(np.exp(by[i])) for i in named if near.logs[i]}
     return Direction(factors, {near.names[i]: float(by[i]) for i in named if not near.logs[i]}, change)
 

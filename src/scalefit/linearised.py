@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from .constraints import constrain
 from .curves import Curves
+from .families import Families
+from .family_laws import FamilyLaw
 from .laws import SeparableLaw
 from .objective import MAD_TO_SIGMA, residuals, weighted_median
 from .result import Fit
@@ -153,7 +155,7 @@ def linearise(fit: Fit) -> Linear:
 
 
 def check_law(fit: Any) -> None:
-    """Raise TypeError if this is no fit of a law.
+    """Raise TypeError if this is no fit of a law, ValueError if it is one family of a joint fit.
 
     Examples
     --------
@@ -162,11 +164,18 @@ def check_law(fit: Any) -> None:
     """
     if not isinstance(fit, Fit):
         remedy = "; give one of its fits, curves[0]" if isinstance(fit, Curves) else ""
+        remedy = "; fit one family's table alone" if isinstance(fit, Families) else remedy
         raise TypeError(f"this needs what sf.fit gave, for a law, not {type(fit).__name__}{remedy}.")
     if not fit.has_law:
         raise TypeError(
             f"{fit.formula} is a surface without a formula: it has no parameters. Fit a law to the table, "
             "such as sf.fit(sf.Chinchilla, table)."
+        )
+    if isinstance(fit.model, FamilyLaw):
+        shared = ", ".join(fit.model.search_["shared"])
+        raise ValueError(
+            f"this is one family of a joint fit: with what it shares ({shared}) taken for known, every error would be "
+            "too small. Fit this family's table alone: sf.fit(model, table.where(...))."
         )
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from .asked import NAN, Answer
 from .cutting import FROM, UP_TO
+from .sheets import visible
 
 MOST_LINES = 30  # of windows that are printed
 
@@ -35,6 +36,10 @@ class Windows:
     chances : mapping of str to float
         Share of the resamples in which noise alone moves some window as far beyond its `by_noise` as the runs do, or
         further. Empty without a bootstrap.
+    resamples : int
+        That the chances are of; 0 without a bootstrap.
+    doubt : str
+        What is wrong with the fit to all rows; empty if nothing is.
 
     Notes
     -----
@@ -58,6 +63,8 @@ class Windows:
     base: Mapping[str, Answer]
     cells: pd.DataFrame
     chances: Mapping[str, float]
+    resamples: int = 0
+    doubt: str = ""
 
     @property
     def statistics(self) -> tuple[str, ...]:
@@ -104,9 +111,17 @@ class Windows:
 
     @property
     def holds(self) -> bool | None:
-        """Whether noise explains how far the windows move every statistic; None where that is not known."""
-        chances = [self.chances.get(name, NAN) for name in self.statistics]
-        return None if np.isnan(chances).any() else min(chances) > 1 - self.level
+        """Whether noise explains how far the windows move every statistic; None where that is not known.
+
+        It does not where the chance of some statistic is at most 1 - level, shared by the statistics (Bonferroni).
+        """
+        verdicts = [self._held(name) for name in self.statistics]
+        return None if None in verdicts else all(verdicts)
+
+    @property
+    def needed(self) -> int:
+        """Resamples below which no chance is as small as `holds` asks for, so that it is None."""
+        return int(np.ceil(1 / self._share - 1e-9)) - 1
 
     @property
     def combined(self) -> tuple[float, float]:
@@ -148,18 +163,22 @@ class Windows:
                 "windows": plain.where(one.cells.notna(), None).to_dict("records"),
             }  # fmt: skip
         return {"over": self.over, "column": self.column, "rows": self.rows, "level": self.level, "holds": self.holds,
-                "statistics": found}  # fmt: skip
+                "resamples": self.resamples, "doubt": self.doubt, "statistics": found}  # fmt: skip
 
     def __repr__(self) -> str:
-        lines = []
+        lines = [f"NOT OK the fit to all rows: {self.doubt}"] if self.doubt else []
         for one in (self[name] for name in self.statistics):
-            lines += [f"{one._verdict} {one.headline}", *([f"       {one.against_noise}"] * bool(one.against_noise))]
+            verdict = {None: "      ", True: "ok    ", False: "MOVED "}[self._held(one.statistics[0])]
+            lines += [f"{verdict} {one.headline}", *([f"       {one.against_noise}"] * bool(one.against_noise))]
+        unknown = "       whether noise alone does that is not known: "
         if not self.chances:
-            lines.append("       whether noise alone does that is not known: pass sf.bootstrap(fit) instead of a fit")
+            lines.append(f"{unknown}pass sf.bootstrap(fit) instead of a fit")
+        elif self.resamples < self.needed:
+            lines.append(f"{unknown}that takes {self.needed} resamples, and {self.resamples} count")
         ranked = f"rows ranked by {self.column}" if self.over == "rank" else f"windows of {self.column}"
         first = self._of(self.statistics[0])
         lines.append(f"{ranked}: {len(first)}, {int(first['counted'].sum())} of them counted")
-        return "\n".join([*lines, *self._table(first)])
+        return visible("\n".join([*lines, *self._table(first)]))
 
     @property
     def headline(self) -> str:
@@ -167,6 +186,8 @@ class Windows:
         name, base, furthest = self.statistics[0], self.estimate, self.furthest
         if furthest is None:
             return f"no window counts, so nothing can be said of {name} {base.value:.4g}"
+        if not self.moved:
+            return f"no window moves {name}, which is {base.value:.4g}"
         where = f"{self._words(furthest)}, {furthest['rows']} of {self.rows} rows"
         words = f"the window moves {name} by {self.moved:+.3g} ({where}), from {base.value:.4g} to "
         words += f"{furthest['estimate']:.4g}"
@@ -180,7 +201,7 @@ class Windows:
     def against_noise(self) -> str:
         """What noise alone does over these windows, in a sentence; nothing without a bootstrap."""
         row = self.plainest
-        if row is None:
+        if row is None or not self.moved:
             return ""
         return (
             f"furthest beyond noise is {self._words(row)}: {row['moved']:+.3g}, where noise moves it by "
@@ -188,8 +209,13 @@ class Windows:
         )
 
     @property
-    def _verdict(self) -> str:
-        return {None: "      ", True: "ok    ", False: "MOVED "}[self.holds]
+    def _share(self) -> float:
+        return (1 - self.level) / len(self.statistics)
+
+    def _held(self, name: str) -> bool | None:
+        """Whether noise explains how far the windows move one statistic, beside the others."""
+        chance = self.chances.get(name, NAN)
+        return None if np.isnan(chance) or self.resamples < self.needed else chance > self._share * (1 + 1e-9)
 
     def _largest(self, column: str) -> pd.Series[Any] | None:
         """Counted row in which a column is largest in size; None where none has a value."""

@@ -98,14 +98,17 @@ class NoiseFloor:
             return f"{self.suggested_delta:.3g} of log residuals would be {HUBER} noises"
         delta, space = float(self.fit.objective.delta), self.fit.objective.space
         width = delta / self.row_sd
-        words = f"{delta:.3g} of {space} residuals is {width:.3g} noises; {HUBER} noises are {self.suggested_delta:.3g}"
+        words = f"{delta:.3g} of {space} residuals is {width:.3g} noises"
+        words = {0.0: "none, of absolute errors", np.inf: "none, of squared errors"}.get(delta, words)
+        words += f"; {HUBER} noises are {self.suggested_delta:.3g}"
         if width < NARROW:
             return (
                 f"{words}. That is narrow: nearly every run counts by its sign alone, and of normal noise the fit uses "
                 f"{efficiency(width):.0%} of what the runs tell"
             )
         if width > WIDE:
-            return f"{words}. That is wide: a run that is off by up to {width:.3g} noises is squared in full"
+            far = f"by up to {width:.3g} noises" if np.isfinite(delta) else "by any number of noises"
+            return f"{words}. That is wide: a run that is off {far} is squared in full"
         return words
 
     def minimum_bias(self, count: int) -> float:
@@ -190,7 +193,8 @@ def noise_floor(
         Columns that replicates share beside params and tokens (to 0.1 %; else flops), such as a learning rate.
     replicates : int or str, optional
         For a table whose rows are means, as of ``best(over="lr", mean="seed")``: the number of runs behind each
-        `loss_sd`, or the column that has it; by default `replicates`, where the table has it.
+        `loss_sd`, or the column that has it; by default `replicates`, where there is one, unless it is 1 throughout,
+        as of ``best(over="lr", by="seed")``, whose rows are runs.
     resamples : int
         Permutations of the test, from 19 to 100,000.
     seed : int
@@ -240,8 +244,8 @@ def noise_floor(
     table = fit.table if isinstance(fit, Fit) else fit
     if not isinstance(table, LossTable):
         raise TypeError(f"noise_floor needs a Fit or a LossTable, not {type(fit).__name__}.")
-    if replicates is None and {"loss_sd", "replicates"} <= set(table.columns):
-        replicates = "replicates"  # as `LossTable.best` leaves it
+    if replicates is None and {"loss_sd", "replicates"} <= set(table.columns) and np.any(table["replicates"] != 1):
+        replicates = "replicates"  # as `LossTable.best` leaves it, but for a table that keeps every seed
     runs = _runs(table, by, same, replicates)
     groups = runs.groups.reset_index(drop=True)
     sizes = {f"{how.__name__}_{name}": how(groups, name) for how in (pooled, robust) for name in ("log_sd", "loss_sd")}

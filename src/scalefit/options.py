@@ -82,7 +82,8 @@ Where = Annotated[
 Best = Annotated[
     list[str] | None,
     option(
-        "Table", "Keep the lowest loss over this setting (lr, seed) of each configuration. Repeatable.", "--best",
+        "Table", "Keep the lowest loss over this setting (lr) of each configuration; a column of seeds that is not "
+        "named is averaged first. Repeatable.", "--best",
         metavar="COLUMN",
     ),
 ]  # fmt: skip
@@ -133,7 +134,10 @@ def read_table(
         raise usage("--flops", f"there is no rule {flops!r}; there is {', '.join(RULES)}.")
     table = _open(name, renamed, flops, drop_invalid)
     table = table.where(*where) if where else table
-    return table.best(over=tuple(best)) if best else table
+    if not best:
+        return table
+    seeds = [name for name in table.columns if (name == "seed" or name.endswith("_seed")) and name not in best]
+    return table.best(over=tuple(best), mean=seeds[0] if len(seeds) == 1 else None)
 
 
 def _open(name: str, columns: dict[str, str], flops: str | None, drop_invalid: bool) -> LossTable:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.legend import Legend
     from matplotlib.lines import Line2D
 
+MOST_FORMULA = 24  # letters of a formula in a legend: a column of eleven letters
 MOST_SIZES = 6  # model sizes that a fit of params and tokens has a line for
 
 
@@ -65,7 +66,7 @@ def plot_fit(
     ax : matplotlib Axes, optional
         A new figure by default.
     labels : sequence of str, optional
-        One per fit; by default its formula and exponents.
+        One per fit, with formulas between dollars; by default its formula, or its name, and exponents.
     held_out : DataFrame, optional
         Runs that were not fitted, drawn hollow: `table.to_frame().query("not kept")`.
     reach : float
@@ -296,11 +297,12 @@ def _names(fits: Sequence[Fit], labels: Sequence[str] | None) -> list[str]:
 
 
 def _formula(fit: Fit) -> str:
-    """The law and its exponents; of several columns by its name, since its formula is wider than a picture."""
+    """The law and its exponents; by its name where its formula is too wide for a picture."""
     if not fit.has_law:
         return plain(fit.formula.partition("(")[0])
     exponents = [term.exponent for term in getattr(fit.law, "terms", ())]
-    words = plain(fit.formula) if len(fit.inputs) == 1 else type(fit.law).__name__
+    short = len(fit.inputs) == 1 and len(fit.formula) <= MOST_FORMULA
+    words = plain(fit.formula) if short else type(fit.law).__name__
     return ", ".join([words, *(f"{name} = {fit.parameters[name]:.3g}" for name in exponents)])
 
 

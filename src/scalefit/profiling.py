@@ -31,8 +31,8 @@ DOUBLINGS = 12  # of the first distance
 LONGEST = 100.0  # of the logarithm of an amplitude, that a profile is followed
 
 
-def noise_explains(fit: Fit | Bootstrap, near: Linear, level: float) -> tuple[dict[str, float], str]:
-    """Rise of the objective that noise explains at a level, by parameter, and where it comes from.
+def noise_explains(fit: Fit | Bootstrap, near: Linear, level: float) -> tuple[dict[str, float], str, str]:
+    """Rise of the objective that noise explains at a level, by parameter; where it comes from; why to doubt it, if so.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def noise_explains(fit: Fit | Bootstrap, near: Linear, level: float) -> tuple[di
     if not isinstance(near.fit.law, SeparableLaw):
         t = float(stats.t.ppf((1 + level) / 2, near.spare))
         noise = max(near.rise(t), t**2 * least)
-        return dict.fromkeys(near.names, noise), f"a rise of {noise:.2g}, as of independent runs of equal scatter"
+        return dict.fromkeys(near.names, noise), f"a rise of {noise:.2g}, as of independent runs of equal scatter", ""
     boot = fit if isinstance(fit, Bootstrap) else bootstrap(fit, resamples=RESAMPLES)
     if boot.spare < 1:
         raise ValueError(
@@ -55,16 +55,23 @@ def noise_explains(fit: Fit | Bootstrap, near: Linear, level: float) -> tuple[di
             "noise. Add runs, or fix or tie a parameter."
         )
     t = float(stats.t.ppf((1 + level) / 2, boot.spare))
+    share = float(2 * stats.norm.cdf(t) - 1)
     part = boot.parts[0]
     free = _objectives(part, part.refits)
     noise_of = {}
     for name in near.names:
         held = _objectives(part, _held(near, name, part))
         rises = (held - free)[np.isfinite(held - free)]
-        drawn = float(np.quantile(rises, 2 * stats.norm.cdf(t) - 1)) if len(rises) else np.nan
+        drawn = float(np.quantile(rises, share)) if len(rises) else np.nan
         noise_of[name] = float(np.nanmax([drawn, t**2 * least]))
     worst, best = max(noise_of.values()), min(noise_of.values())
-    return noise_of, f"a rise of {best:.2g} to {worst:.2g}, by {len(boot)} resamples: {boot.words}"
+    doubt = (
+        f"{boot.units} rows or clusters, {boot.spare:g} of them spare: {len(boot)} resamples do not reach the tail of "
+        f"{100 * level:g} %, so the limits are where the objective rises by more than in any of them. Add runs, fix or "
+        "tie parameters, or ask for a lower level."
+    )
+    words = f"a rise of {best:.2g} to {worst:.2g}, by {len(boot)} resamples: {boot.words}"
+    return noise_of, words, doubt if (1 - share) * len(boot) < 1 else ""
 
 
 def _held(near: Linear, name: str, part: Part) -> Refits:

@@ -18,6 +18,10 @@ GROSS_SCATTERS, GROSS_SHARE = 10.0, 0.05
 OUTLYING, LEAST_SLICES = 30.0, 3
 VARIES = 1.01  # ratio of largest to smallest above which a column is not constant
 _OTHER: dict[tuple[str, ...], str] = {("params",): "tokens", ("tokens",): "params"}
+RUNS, STEPS = (
+    ("run", "run_id", "run_name", "name"),
+    ("_step", "step", "global_step", "trainer/global_step", "iteration"),
+)
 NOT_SETTINGS = ("seed", "count", "replicates", "loss_sd", "at_edge")
 
 
@@ -32,7 +36,13 @@ def remarks(table: LossTable, inputs: Sequence[str], predicted: Floats) -> tuple
     predicted : (n,) array, nats per token
     """
     other = _OTHER.get(tuple(inputs), "")
-    return (*_gross(table, inputs, predicted), *_settings(table, inputs, other), *_other_input(table, inputs, other))
+    steps = _steps(table)
+    return (
+        *steps,
+        *_gross(table, inputs, predicted),
+        *([] if steps else _settings(table, inputs, other)),
+        *_other_input(table, inputs, other),
+    )
 
 
 def outlying_slices(at: str, values: Floats, mse: Floats) -> tuple[str, ...]:
@@ -83,6 +93,19 @@ def _gross(table: LossTable, inputs: Sequence[str], predicted: Floats) -> list[s
     ]
 
 
+def _steps(table: LossTable) -> list[str]:
+    """Rows that are steps of the same runs."""
+    runs, steps = ([name for name in names if name in table] for names in (RUNS, STEPS))
+    if not (runs and steps):
+        return []
+    count = table.to_frame()[runs[0]].nunique()
+    return (
+        [f"{len(table)} rows are of {count} runs, and {steps[0]!r} tells their steps: a law is of the end of each run. "
+         "Make the table with LossTable.read_history."]
+        if count < len(table) and table.to_frame().groupby(runs[0])[steps[0]].nunique().max() > 1 else []
+    )  # fmt: skip
+
+
 def _settings(table: LossTable, inputs: Sequence[str], other: str) -> list[str]:
     """Rows at the same inputs that differ in something other than a seed."""
     frame = table.to_frame()
@@ -102,10 +125,11 @@ def _settings(table: LossTable, inputs: Sequence[str], other: str) -> list[str]:
     differ = [name for name in carried if (groups[name].nunique() > 1).any()]
     if not differ:
         return []
+    mean = ", mean='seed'" if "seed" in frame else ""
     remedy = (
         ""
         if set(differ) & set(INPUTS)
-        else f" Keep the best of each with table.best(over=({', '.join(map(repr, differ))},))."
+        else f" Keep the best of each with table.best(over=({', '.join(map(repr, differ))},){mean})."
     )
     return [
         f"{len(frame)} rows stand at {groups.ngroups} values of {', '.join(inputs)} and differ in "

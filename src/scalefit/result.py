@@ -214,10 +214,11 @@ class Fit:
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per parameter: its value, and whether it was fitted, fixed or tied to another; none of a surface."""
+        """A row per parameter: its value, and whether it was fitted, fixed, tied, or shared with other families."""
         fixed, tied = self._held
-        how = ["fixed" if name in fixed else f"tied to {tied[name]}" if name in tied else "fitted"
-               for name in self.parameters]  # fmt: skip
+        held = {name: f"tied to {leader}" for name, leader in tied.items()} | dict.fromkeys(fixed, "fixed")
+        held |= dict.fromkeys(self.model.search_.get("shared", ()) if self.has_law else (), "shared")
+        how = [held.get(name, "fitted") for name in self.parameters]
         return pd.DataFrame({"parameter": list(self.parameters), "value": list(self.parameters.values()), "how": how})
 
     def to_latex(self) -> str:

@@ -161,8 +161,11 @@ def _objective(fit: Fit) -> Any:
 
 
 def _identity(model: Any) -> tuple[Any, ...]:
-    """What tells two regressors of laws apart, the objective aside."""
-    return model.law, dict(model.fixed or {}), dict(model.tied or {})
+    """What tells two regressors of laws apart, the objective aside: what is fixed, and which parameters are one."""
+    tied, groups = dict(model.tied or {}), dict[str, list[str]]()
+    for name in model.law.parameters():
+        groups.setdefault(tied.get(name, name), []).append(name)
+    return model.law, dict(model.fixed or {}), sorted(groups.values())
 
 
 def _candidates(fit: Fit, general: bool) -> dict[str, dict[str, Any]]:

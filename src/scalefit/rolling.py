@@ -15,10 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from .arrays import weight_column
 from .columns import INPUTS
 from .fitting import Model, as_regressor, fit
+from .intervals import Doubt, frame_of
 from .replicates import Progress
 from .resampling import bootstrap
 from .schemes import RTOL
 from .selection import group_labels
+from .sheets import visible
 from .splits import Extrapolation, Split
 from .table import LossTable
 from .unseen import new_run
@@ -44,7 +46,8 @@ class Rollout:
     level : float, optional
         Of the intervals; None where none was asked for.
     forecasts : DataFrame
-        A row per model, cut and forecast run: its row number in the table, loss, forecast, interval and weight.
+        A row per model, cut and forecast run: its row number in the table, loss, forecast, interval, whether that is
+        refused, what speaks against it, and weight.
     fits : DataFrame
         A row per model and cut: status of the fit, and why there is none.
 
@@ -134,6 +137,7 @@ class Rollout:
         cuts = f"{len(self.cuts)} cut{'s' * (len(self.cuts) > 1)}"
         lines = [f"NOT OK  {note}" for note in self.notes]
         lines = lines or [f"ok    every model forecasts all runs beyond {cuts}"]
+        lines += [f"note  {why}" for why in self._refusals()]
         lines.append(
             f"trained below each cut of {self.over}, tested from there on; loss in nats, "
             "bias > 0 where forecasts are too high"
@@ -146,7 +150,15 @@ class Rollout:
         shown = shown[[*order, *(name for name in shown if name not in order)]]
         formats = {"cut": "{:.3g}".format, "decades": "{:.1f}".format}
         table = shown.to_string(index=False, float_format="{:.4g}".format, formatters=formats, na_rep="-")
-        return "\n".join([*lines, *(f"  {line}" for line in table.splitlines())])
+        return visible("\n".join([*lines, *(f"  {line}" for line in table.splitlines())]))
+
+    def _refusals(self) -> list[str]:
+        """How many intervals are refused, for each reason."""
+        refusing = [doubt for doubt in Doubt if doubt.refuses]
+        counts = {doubt: sum(doubt.name in names for names in self.forecasts["doubts"]) for doubt in refusing}
+        return [
+            f"{n} of {len(self.forecasts)} intervals are refused: {doubt.value}" for doubt, n in counts.items() if n
+        ]
 
 
 def rollout(
@@ -169,7 +181,7 @@ def rollout(
     inputs : str or sequence of str, or mapping of names of models to these, optional
         Columns that all models take, or those of some, as for `fit`.
     weights : str, optional
-        Column of frequencies, of the fits and of the scores.
+        Column of frequencies, of the fits and of the scores; runs without weight are neither cut nor forecast.
     resamples : int
         Of the bootstrap of every fit, from which each forecast has its interval for a new run; 0 for no intervals.
     level : float
@@ -213,26 +225,27 @@ def rollout(
     regressors = {name: as_regressor(model, table) for name, model in named.items()}
     frequencies = np.ones(len(table)) if weights is None else weight_column(table, weights)
     _check_options(resamples, level)
-    places = _cuts(table, over, cuts)
-    splits = {cut: Extrapolation(**{over: cut}).indices(table) for cut in places}
+    counted = np.flatnonzero(frequencies > 0)
+    kept = table.where(frequencies > 0)
+    places = _cuts(kept, over, cuts)
+    splits = {cut: tuple(counted[part] for part in Extrapolation(**{over: cut}).indices(kept)) for cut in places}
     fits, parts, done = [], [], 0
     for cut, (train, test) in splits.items():
         decades = float(np.log10(table[over][test].max() / table[over][train].max()))
         for name, regressor in regressors.items():
-            split = (train[frequencies[train] > 0], test[frequencies[test] > 0])
             own, status, failure = _forecasts(
-                regressor, table, split, columns[name], weights, (resamples, level, seed)
+                regressor, table, (train, test), columns[name], weights, (resamples, level, seed)
             )  # fmt: skip
-            counts = {"train_rows": len(split[0]), "test_rows": len(split[1]), "decades": decades}
+            counts = {"train_rows": len(train), "test_rows": len(test), "decades": decades}
             fits.append({"model": name, "cut": cut, **counts, "status": status, "failure": failure})
             if own is not None:
-                parts.append(own.assign(model=name, cut=cut, weight=frequencies[split[1]]))
+                parts.append(own.assign(model=name, cut=cut, weight=frequencies[test]))
             done += 1
             if progress is not None:
                 progress(done, len(splits) * len(named))
     if not parts:
         raise ValueError(f"no model could be scored at any of {len(places)} cuts; the first: {fits[0]['failure']}")
-    order = ["model", "cut", "row", over, "loss", "forecast", "low", "high", "weight"]
+    order = ["model", "cut", "row", over, "loss", "forecast", "low", "high", "refused", "doubts", "weight"]
     forecasts = pd.concat(parts, ignore_index=True).assign(**{over: lambda frame: table[over][frame["row"]]})[order]
     return Rollout(tuple(named), over, places, level if resamples else None, forecasts, pd.DataFrame(fits))
 
@@ -255,7 +268,10 @@ def _cuts(table: LossTable, over: str, cuts: ArrayLike | None) -> tuple[float, .
         )
     if cuts is None:
         return default_cuts(table[over], over)
-    values = np.atleast_1d(np.asarray(cuts, dtype=float))
+    try:
+        values = np.atleast_1d(np.asarray(cuts, dtype=float))
+    except (TypeError, ValueError):
+        raise TypeError(f"cuts must be numbers, values of {over} such as 1e20, not {cuts!r}.") from None
     if values.ndim != 1 or not len(values):
         raise ValueError(f"cuts must be one value of {over} or a row of them, but their shape is {np.shape(cuts)}.")
     again = [f"{value:g}" for place, value in enumerate(values) if value in values[:place]]
@@ -300,11 +316,11 @@ def _forecasts(
     bad = ~(np.isfinite(forecast) & (forecast > 0))
     if bad.any():
         return None, made.status.name, f"it forecasts {forecast[bad][0]:.4g}, which is no loss ({bad.sum()} such runs)"
-    ends = np.full((len(test), 2), np.nan)
+    ends: dict[str, Any] = {"low": np.nan, "high": np.nan, "refused": False, "doubts": [()] * len(test)}
     if resamples:
         boot = bootstrap(made, resamples=resamples, seed=seed)
-        for place, at in enumerate(zip(*points, strict=True)):
-            where = dict(zip(made.inputs, map(float, at), strict=True))
-            ends[place] = tuple(new_run(boot, where, boot.interval(where, level)))
-    columns = {"row": test, "loss": table.loss[test], "forecast": forecast, "low": ends[:, 0], "high": ends[:, 1]}
+        wheres = [dict(zip(made.inputs, map(float, at), strict=True)) for at in zip(*points, strict=True)]
+        found = frame_of([new_run(boot, where, boot.interval(where, level)) for where in wheres])
+        ends = {name: found[name].to_list() for name in ends}
+    columns = {"row": test, "loss": table.loss[test], "forecast": forecast, **ends}
     return pd.DataFrame(columns), made.status.name, ""

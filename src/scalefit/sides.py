@@ -22,8 +22,6 @@ from .selection import group_labels
 
 Floats = NDArray[np.float64]
 
-CAP = 800.0  # logarithm that stands for an infinite ratio among the draws ...
-INFINITE = 600.0  # ... and from which on an end is
 NAMES = ("first", "second")
 
 
@@ -80,16 +78,18 @@ class Sides:
             estimate = float(np.asarray(function(both(0, False), both(1, False)))[0])
             values = np.broadcast_to(function(both(0, True), both(1, True)), len(self.draws))
             alone = [function(both(0, True), both(1, False)), function(both(0, False), both(1, True))]
-        values = np.where(np.isinf(values), np.sign(values) * CAP, values)  # never reached is a value, and a large one
+        known, endless = np.append(values[np.isfinite(values)], estimate), np.isinf(values)
+        # never reached is a value, and larger than any other
+        values = np.where(endless, np.sign(values) * (1 + 2 * np.max(np.abs(known))), values)
         trace = Trace(reach=reach, missing=missing, reads_law=reads_law)
         doubts = self._doubts(values, estimate, trace)
         draws, low, high = values[np.isfinite(values)], float("nan"), float("nan")
         if not any(doubt.refuses for doubt, _ in doubts):
             spare = self._spare([np.asarray(part) for part in alone])
             low, high = interval_ends(draws, estimate, self.level, "percentile_t", jackknife=np.empty(0), spare=spare)
-            low, high = (float(np.sign(end) * np.inf) if abs(end) >= INFINITE else end for end in (low, high))
+            low, high = (_end(end, known) for end in (low, high))
         spread = float(draws.std(ddof=1)) if len(draws) > 1 else float("nan")
-        spread = float("inf") if np.any(np.abs(draws) >= CAP) else spread
+        spread = float("inf") if endless.any() else spread
         return Interval(name, estimate, low, high, spread, self.level, "percentile_t", doubts)
 
     def _doubts(self, values: Floats, estimate: float, trace: Trace) -> tuple[tuple[Doubt, str], ...]:
@@ -109,7 +109,9 @@ class Sides:
     def _spare(self, alone: Sequence[Floats]) -> float:
         """Degrees of freedom: of the poorer side where draws are common, else Welch's."""
         own = [degrees_of_freedom([part], self.scheme) for part in self.parts]
-        spreads = [float(np.var(values[np.isfinite(values)])) if len(values) > 1 else 0.0 for values in alone]
+        spreads = [
+            float(np.var(part)) if len(part) else 0.0 for part in (values[np.isfinite(values)] for values in alone)
+        ]
         if self.paired or self.scheme.by is not None or sum(spreads) == 0:
             return float(min(own))
         return float(sum(spreads) ** 2 / sum(s**2 / max(d, 1) for s, d in zip(spreads, own, strict=True)))
@@ -206,6 +208,13 @@ def _same_inputs(fits: Sequence[Fit]) -> list[Labels] | None:
     first, second = np.split(labels.ravel(), [sizes[0]])
     once = all(len(np.unique(part)) == len(part) for part in (first, second))
     return [first, second] if once and np.array_equal(np.sort(first), np.sort(second)) else None
+
+
+def _end(end: float, known: Floats) -> float:
+    """An end of an interval: infinite beyond the finite draws, also on the way to an infinite one."""
+    if known.min() <= end <= known.max():
+        return end
+    return float("inf") if end > known.max() else float("-inf")
 
 
 def _nothing(done: int, total: int) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from .columns import INPUTS
+from .family_laws import FamilyLaw
 from .fitting import Model
 from .parts import free_parameters
 from .replicates import Progress
@@ -19,6 +20,7 @@ from .result import Fit
 from .rivalry import Rival, beside
 from .rolling import Rollout, rollout
 from .scores import Validation
+from .sheets import visible
 from .validation import validate
 
 OWN = "the fit"
@@ -96,13 +98,22 @@ class Alternatives:
             "inside": self.inside.to_dict(), "beyond": self.beyond.to_dict(),
         }  # fmt: skip
 
+    def _unscored(self) -> list[str]:
+        """Which models have no forecasts at some cut, and so no score over all of them."""
+        failed = self.beyond.fits["model"][self.beyond.fits["failure"] != ""]
+        names = ", ".join(dict.fromkeys(failed))
+        said = f"{names}: no score beyond, since there are no forecasts at some cut"
+        return [f"{said}; {why}" for why in self.beyond.notes[:1]]
+
     def __repr__(self) -> str:
         better = [rival.name for rival in self.rivals if rival.better]
         close = [rival.name for rival in self.rivals if rival.close]
         lines = [f"DOUBT the runs are fitted better by {', '.join(better)}"] if better else []
         lines = lines or ["ok    no rival fits the runs better than the law that was fitted"]
         lines += [f"note  {rival.name} cannot be fitted: {rival.failure}" for rival in self.rivals if rival.failure]
-        lines.append(f"{self.base.formula} and {len(self.rivals)} rivals, of which {len(close)} fit about as well")
+        lines += [f"note  {note}" for note in self._unscored()]
+        count = f"{len(self.rivals)} rival{'s' * (len(self.rivals) != 1)}"
+        lines.append(f"{self.base.formula} and {count}, of which {len(close)} fit about as well")
         shown = self._frame.drop(columns=["failure", "better", "inside_se"])
         shown["close"] = np.where(shown["close"], "yes", "no")
         table = shown.to_string(index=False, float_format="{:.3g}".format, na_rep="-")
@@ -110,7 +121,7 @@ class Alternatives:
         cuts = ", ".join(f"{cut:.3g}" for cut in self.beyond.cuts)
         lines.append("ratio: objective by that of the fit; inside: test MSE of random splits by that of the fit")
         lines.append(f"beyond, bias: mean over cuts at {self.beyond.over} {cuts}, nats")
-        return "\n".join(lines)
+        return visible("\n".join(lines))
 
 
 def alternatives(
@@ -140,7 +151,7 @@ def alternatives(
     TypeError
         If this is no fit.
     ValueError
-        If a rival is named "the fit", or as `validate` and `rollout`.
+        If a rival is named "the fit", the fit is one family of a joint fit, or as `validate` and `rollout`.
 
     Notes
     -----
@@ -160,6 +171,11 @@ def alternatives(
     """
     if not isinstance(fit, Fit):
         raise TypeError(f"alternatives needs what sf.fit gave, not {type(fit).__name__}.")
+    if isinstance(fit.model, FamilyLaw):
+        raise ValueError(
+            "this is one family of a joint fit: what it shares was found from the runs that would be left out, so it "
+            "would be scored too well. Fit this family's table alone: sf.fit(model, table.where(...))."
+        )
     if rivals is not None and OWN in rivals:
         raise ValueError(f"a rival cannot be called {OWN!r}: this is the name of the fit itself.")
     others = beside(fit, rivals)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .sheets import visible
+
 TOP = 5  # units that are printed
-STRONG = 1.0  # standard errors of the statistic that one unit moves it by, from which on it is worth a word. Our choice
+STRONG = 1.0  # standard errors of the statistic that one unit moves it by, from which on it is worth a note. Our choice
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -32,6 +34,8 @@ class Influence:
         Of the residuals: nats, or shares of the loss.
     units : DataFrame
         As `to_frame` gives them.
+    doubt : str
+        What is wrong with the fit to all rows; empty if nothing is.
 
     Examples
     --------
@@ -39,7 +43,7 @@ class Influence:
     >>> from scalefit.influences import influence
     >>> found = influence(sf.fit(sf.PowerLaw, sf.load("pythia").where("kept"), inputs="params"))
     >>> found.statistic, found.rows, found.ok
-    ('alpha', 6, False)
+    ('alpha', 6, True)
     """
 
     statistic: str
@@ -49,14 +53,18 @@ class Influence:
     limit: float
     space: str
     units: pd.DataFrame
+    doubt: str = ""
 
     def __len__(self) -> int:
         return len(self.units)
 
     @property
     def ok(self) -> bool:
-        """Whether no unit lies off beyond chance, moves the statistic by its standard error, or decides the fit."""
-        return not (len(self.suspects) or len(self.strong) or len(self.deciding))
+        """Whether the fit is ok, and no unit lies off by more than chance explains or decides the fit.
+
+        That a unit is `strong` is no fault: of few units, some unit is in most tables that have none.
+        """
+        return not (self.doubt or len(self.suspects) or len(self.deciding))
 
     @property
     def suspects(self) -> pd.DataFrame:
@@ -65,7 +73,7 @@ class Influence:
 
     @property
     def strong(self) -> pd.DataFrame:
-        """Units without which the statistic moves by more than its standard error, the strongest first."""
+        """Units without which the statistic moves by more than its standard error, the strongest first; no test."""
         found = self._where(self.units["in_errors"].abs() > STRONG)
         return found.sort_values("in_errors", key=np.abs, ascending=False, kind="stable")
 
@@ -107,35 +115,50 @@ class Influence:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What stands out, in sentences."""
-        found = []
+        """What is wrong, and what the statistic rests on, in sentences."""
+        return (*self._faults, *self._rests_on)
+
+    @property
+    def _faults(self) -> tuple[str, ...]:
+        found = [f"the fit to all rows is not ok: {self.doubt}"] if self.doubt else []
         if len(self.suspects):
             found.append(
                 f"{len(self.suspects)} of {len(self)} {self._kind} lie off the others by more than chance explains "
                 f"({self.limit:.1f} standard errors): look for diverged, undertuned or mistyped runs."
             )
-        if len(self.strong):
-            found.append(
-                f"without {self._which(self.strong.iloc[0])} {self.statistic} moves by "
-                f"{self.strong.iloc[0]['effect']:+.2g}, {abs(self.strong.iloc[0]['in_errors']):.1f} of its standard "
-                f"errors ({len(self.strong)} such {self._kind}): it rests on few runs."
-            )
-        if len(self.deciding):
+        if len(self.deciding) and not (self.doubt and len(self.deciding) == len(self)):
             found.append(
                 f"{len(self.deciding)} of {len(self)} {self._kind} cannot be left out, the first "
                 f"{self._which(self.deciding.iloc[0])}: the others do not determine the fit, or give no value."
             )
         return tuple(found)
 
+    @property
+    def _rests_on(self) -> tuple[str, ...]:
+        if not len(self.strong):
+            return ()
+        first = self.strong.iloc[0]
+        return (
+            f"without {self._which(first)} {self.statistic} moves by {first['effect']:+.2g}, "
+            f"{abs(first['in_errors']):.1f} of its standard errors ({len(self.strong)} such {self._kind}): it rests on "
+            "few runs.",
+        )
+
     def __repr__(self) -> str:
-        lines = [f"NOT OK  {note}" for note in self.notes]
+        lines = [f"NOT OK  {fault}" for fault in self._faults]
         if not lines:
-            largest = np.nanmax(self.units["effect"].abs())
-            lines = [
-                f"ok    none of {len(self)} {self._kind} lies off; none moves {self.statistic} by over {largest:.2g}"
-            ]
+            lines = [f"ok    none of {len(self)} {self._kind} lies off{self._least()}"]
+        lines += [f"note  {remark}" for remark in self._rests_on]
         lines.append(f"{self.statistic} {self.estimate:.4g} of {self.rows} rows, left out by {self.by or 'rows'}")
-        return "\n".join([*lines, *(f"  {words}" for words in self.named())])
+        return visible("\n".join([*lines, *(f"  {words}" for words in self.named())]))
+
+    def _least(self) -> str:
+        """How little the units move the statistic, where none is strong."""
+        if len(self.strong):
+            return ""
+        largest, errors = (float(self.units[name].abs().max()) for name in ("effect", "in_errors"))
+        words = f"; none moves {self.statistic}" + (f" by over {largest:.2g}" if largest else "")
+        return words + (f", {errors:.2g} of its standard errors" if np.isfinite(errors) else "")
 
     def _where(self, mask: pd.Series[bool]) -> pd.DataFrame:
         found: pd.DataFrame = self.units[mask]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .intervals import MOST_FAILED, Interval, interval_ends
+from .doubting import in_order
+from .intervals import MOST_FAILED, Doubt, Interval, interval_ends
 from .objective import residuals
 from .parts import Part, as_point, name_of
 from .resampled import Bootstrap
@@ -34,7 +35,8 @@ def new_run(boot: Bootstrap, at: Mapping[str, Any], mean: Interval) -> Interval:
     Returns
     -------
     Interval
-        Read off by the t-corrected percentile, whatever the scheme; refused where that of the mean is.
+        Read off by the t-corrected percentile, whatever the scheme; refused where that of the mean is, and where over
+        10 % of the leave-one-out fits failed.
 
     Notes
     -----
@@ -63,8 +65,11 @@ def new_run(boot: Bootstrap, at: Mapping[str, Any], mean: Interval) -> Interval:
         low, high = interval_ends(
             draws, mean.estimate, mean.level, "percentile_t", jackknife=np.empty(0), spare=boot.spare
         )
+    doubts = mean.doubts
+    if not mean.refused and not len(errors):
+        doubts = in_order([*doubts, (Doubt.MANY_FAILED, "leave-one-out fits")])
     name = name_of({name: as_point(part.fit, at)[0, place] for place, name in enumerate(part.fit.inputs)})
-    return Interval(f"new run: {name}", mean.estimate, low, high, deviation, mean.level, "percentile_t", mean.doubts)
+    return Interval(f"new run: {name}", mean.estimate, low, high, deviation, mean.level, "percentile_t", doubts)
 
 
 def errors_of_runs(part: Part) -> Floats:

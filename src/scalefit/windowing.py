@@ -30,6 +30,7 @@ COLUMNS = (
     "statistic", "kind", "low", "high", "rows", "estimate", "estimate_low", "estimate_high", "moved", "by_noise",
     "beyond", "ok", "counted", "note",
 )  # fmt: skip
+STILL = 1e-9  # share of a statistic that a refit resolves: it has not moved if by less. Our choice
 OVER: tuple[Over, ...] = ("flops", "tokens", "params", "rank")
 
 
@@ -84,8 +85,9 @@ def windows(
     are tables in which the law holds and noise is what the residuals say. How far a window moves the statistic there is
     its `by_noise` (of `Pairs`, whose resamples hold no law, around what it moves it by in the table itself), and
     `chance` how often noise moves the statistic further, in units of `by_noise`, in some window than in any of the
-    runs': a test by the largest of all windows, so that their number does not matter. Where the law is far off the
-    runs, its misfit counts as noise there, and the test says less than it could.
+    runs': a test by the largest of all windows, so that their number does not matter. A resample without a value over
+    all rows does not count. What moves by less than 1e-9 of its size is still: refits resolve no more. Where the law is
+    far off the runs, its misfit counts as noise there, and the test says less than it could.
 
     The paper names the sensitivity to the window as its main caveat and leaves it open (arXiv:2601.10684, appendix
     B.4). The windows, this test and `combined` are ours.
@@ -118,7 +120,8 @@ def windows(
             progress(number, len(made))
     frame = pd.DataFrame([cell for name in asked for cell in cells[name]], columns=list(COLUMNS))
     chances = {} if source.boot is None else {name: noise.chance(name, rows) for name, rows in cells.items()}
-    return Windows(over or column, column, len(x), float(level), base, frame, chances)
+    doubt = "" if source.ok else _first_note(source.made)
+    return Windows(over or column, column, len(x), float(level), base, frame, chances, noise.resamples, doubt)
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,7 @@ def _cells(
         if fitted is not None:
             try:
                 value = answer(fitted, one, level)
+                words += [] if np.isfinite(value.value) else ["no value: it is beyond these rows, or not a number"]
             except Exception as error:
                 words.append(f"no value: {error}")
             words += [] if ok else [f"not ok: {_first_note(fitted)}"]
@@ -219,10 +223,16 @@ def _cells(
         made[name] = {
             "statistic": name, "kind": window.kind, "low": window.low, "high": window.high, "rows": rows,
             "estimate": value.value, "estimate_low": value.low, "estimate_high": value.high,
-            "moved": value.value - base[name].value, "by_noise": NAN, "beyond": NAN, "ok": ok,
+            "moved": _moved(value.value, base[name].value), "by_noise": NAN, "beyond": NAN, "ok": ok,
             "counted": bool(np.isfinite(value.value)) and (ok or not source.ok), "note": "; ".join(words),
         }  # fmt: skip
     return made
+
+
+def _moved(value: float, base: float) -> float:
+    """How far a statistic moves; 0.0 where that is less than refits resolve."""
+    moved = value - base
+    return 0.0 if np.isfinite(moved) and abs(moved) <= STILL * max(abs(value), abs(base)) else moved
 
 
 def _first_note(made: Any) -> str:
@@ -236,7 +246,12 @@ class _Noise:
     def __init__(self, boot: Bootstrap | None, asked: Mapping[str, Statistic], level: float) -> None:
         self.boot, self.asked, self.level = boot, asked, level
         self.draws = {} if boot is None else {name: boot.values(one) for name, one in asked.items()}
-        self.furthest = {name: np.zeros(len(values)) for name, values in self.draws.items()}
+        self.furthest = {name: np.full(len(values), np.nan) for name, values in self.draws.items()}
+
+    @property
+    def resamples(self) -> int:
+        """Resamples that have a value over all rows and in some window, of the statistic with fewest."""
+        return min((int(np.isfinite(far).sum()) for far in self.furthest.values()), default=0)
 
     def see(self, window: Window, found: Mapping[str, dict[str, Any]]) -> None:
         """Add to the cells of a window what noise moves its statistics by."""
@@ -245,20 +260,25 @@ class _Noise:
             return
         here = _same_draws(self.boot, window)
         for name in counted:
+            moved, value = found[name]["moved"], found[name]["estimate"]
             moves = here.values(self.asked[name]) - self.draws[name]
-            moves = np.abs(moves - found[name]["moved"] if isinstance(self.boot.scheme, Pairs) else moves)
+            moves = np.abs(moves - moved if isinstance(self.boot.scheme, Pairs) else moves)
             finite = moves[np.isfinite(moves)]
-            usual = float(np.quantile(finite, self.level)) if len(finite) else NAN
-            if usual > 0:
-                found[name] |= {"by_noise": usual, "beyond": abs(found[name]["moved"]) / usual}
-                self.furthest[name] = np.fmax(self.furthest[name], moves / usual)
+            if not len(finite):
+                continue
+            usual = float(np.quantile(finite, self.level))
+            least = max(STILL * max(abs(value), abs(value - moved)), float(np.finfo(float).tiny))
+            unit = max(usual, least)  # where noise moves nothing, the least that refits resolve
+            found[name] |= {"by_noise": usual, "beyond": abs(moved) / unit}
+            self.furthest[name] = np.fmax(self.furthest[name], np.where(moves <= least, 0.0, moves / unit))
 
     def chance(self, name: str, cells: Sequence[Mapping[str, Any]]) -> float:
         """Share of resamples that move some window as far beyond its noise as the rows themselves, or further."""
         beyond = [cell["beyond"] for cell in cells if np.isfinite(cell["beyond"])]
-        if not beyond:
+        furthest = self.furthest[name][np.isfinite(self.furthest[name])]
+        if not beyond or not len(furthest):
             return NAN
-        as_far = self.furthest[name] >= max(beyond)
+        as_far = furthest >= max(beyond)
         return float((1 + np.count_nonzero(as_far)) / (1 + len(as_far)))  # the runs themselves are one of them
 
 
