@@ -21,7 +21,16 @@ from scalefit.table import LossTable
         *(("flops", name) for name in ["compute", "training_flops", "Training FLOP", "total_flops", "FLOPs", "C"]),
         *(
             ("loss", name)
-            for name in ["val_loss", "valid_loss", "Validation-Loss", "val/loss", "eval.loss", "eval_loss", "test_loss", "final_loss", "L"]
+            for name in [
+                "val_loss",
+                "valid_loss",
+                "Validation-Loss",
+                "val/loss",
+                "eval.loss",
+                "test_loss",
+                "final_loss",
+                "L",
+            ]
         ),
     ],
 )

@@ -28,6 +28,7 @@ def runs_of(design, seed=0, noise=0.005):
 
 FIT = sf.fit(MODEL, runs_of(DESIGN))
 FOUND = next_runs(FIT)
+BOOT = sf.bootstrap(FIT, resamples=200)
 
 
 def type_refusal(function, *args, **options):
@@ -39,13 +40,29 @@ def type_refusal(function, *args, **options):
 # The linear model.
 
 
-def test_the_standard_error_now_is_that_of_the_closed_form():
+def by_lines(found, fit=FIT):
+    """Standard error that the linear model gives, per standard error of the resamples."""
+    near = linearise(fit)
+    slope = _slope(near, allocation_exponent)
+    return float(np.sqrt(slope @ near.covariance @ slope)) / found.standard_error
+
+
+def test_the_standard_error_now_is_that_of_the_bootstrap_and_those_to_come_are_scaled_alike():
+    assert FOUND.standard_error == pytest.approx(BOOT.standard_error(allocation_exponent), rel=1e-12)
+    more = next_runs(sf.bootstrap(FIT, sf.Pairs(), resamples=300))
+    ratio = more.standard_error / FOUND.standard_error
+    assert ratio != 1
+    assert more.plan["standard_error"].to_numpy() == pytest.approx(ratio * FOUND.plan["standard_error"].to_numpy())
+
+
+def test_the_standard_error_by_lines_is_that_of_the_closed_form():
     near = linearise(FIT)
     alpha, beta = (near.names.index(name) for name in ("alpha", "beta"))
     law, slope = FIT.law, np.zeros(5)
     total = (law.alpha + law.beta) ** 2
     slope[alpha], slope[beta] = -law.beta / total, law.alpha / total
-    assert FOUND.standard_error == pytest.approx(float(np.sqrt(slope @ near.covariance @ slope)), rel=1e-4)
+    closed = float(np.sqrt(slope @ near.covariance @ slope))
+    assert FOUND.standard_error * by_lines(FOUND) == pytest.approx(closed, rel=1e-4)
     assert FOUND.estimate == allocation_exponent(FIT)
 
 
@@ -56,8 +73,9 @@ def test_the_standard_error_after_a_run_is_that_of_a_fit_that_has_it():
         more["loss"] = FIT(more["params"], more["tokens"])
         runs = pd.concat([FIT.table.to_frame()[["params", "tokens", "loss"]], more], ignore_index=True)
         before, after = linearise(FIT), linearise(sf.fit(MODEL, sf.LossTable.from_frame(runs)))
-        scaled = next_runs(after.fit, count=1).standard_error * before.noise / after.noise
-        assert row["standard_error"] == pytest.approx(scaled, rel=1e-3)
+        slope = _slope(after, allocation_exponent)
+        se = float(np.sqrt(slope @ after.covariance @ slope)) * before.noise / after.noise
+        assert row["standard_error"] * by_lines(FOUND) == pytest.approx(se, rel=1e-3)
 
 
 def test_narrowed_and_per_flop_are_what_they_say_and_the_best_is_first():
@@ -123,7 +141,7 @@ def test_a_plan_is_as_good_as_any_pair_of_candidates():
                 more = np.outer(J[i], J[i]) + np.outer(J[j], J[j])
                 errors.append(np.sqrt(slope @ np.linalg.solve(information + more / near.noise**2, slope)))
     assert len(found.plan) == 2
-    assert found.plan["standard_error"].iloc[-1] == pytest.approx(min(errors), rel=1e-3)
+    assert found.plan["standard_error"].iloc[-1] * by_lines(found) == pytest.approx(min(errors), rel=1e-3)
 
 
 def test_more_runs_are_planned_only_where_they_are_worth_it():

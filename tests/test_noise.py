@@ -72,15 +72,16 @@ def test_runs_that_differ_in_tokens_are_no_replicates_even_of_a_fit_of_params():
     assert floor.log_sd < 0.003
 
 
-def test_settings_that_replicates_share_are_named():
+def test_settings_that_replicates_share_are_found():
     frame = pd.DataFrame({"params": np.repeat([1e8, 1e9], 4), "lr": [1e-3, 1e-3, 1e-2, 1e-2] * 2,
                           "seed": [0, 1] * 4, "loss": [3.0, 3.01, 3.5, 3.51, 2.5, 2.51, 2.9, 2.91]})  # fmt: skip
     runs = sf.LossTable.from_frame(frame)
     with pytest.raises(ValueError, match=r"rows 0 and 2 .* share their inputs and seed \(8 such .*same=\['lr'\]"):
-        noise_floor(runs)
-    floor = noise_floor(runs, same="lr")
-    assert floor.loss_sd == pytest.approx(0.01 / np.sqrt(2), rel=1e-9)
-    assert floor.to_frame()["lr"].tolist() == [1e-3, 1e-2] * 2
+        noise_floor(runs, same=())
+    named = sf.LossTable.from_frame(frame.assign(run=[f"run {i}" for i in range(8)], seconds=np.arange(8) + 0.5))
+    for floor in (noise_floor(runs), noise_floor(runs, same="lr"), noise_floor(named)):
+        assert floor.loss_sd == pytest.approx(0.01 / np.sqrt(2), rel=1e-9)
+        assert floor.to_frame()["lr"].tolist() == [1e-3, 1e-2] * 2
 
 
 def test_noise_that_grows_with_the_loss_shows():

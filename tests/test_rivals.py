@@ -195,3 +195,19 @@ def test_bad_input_is_refused():
         beside(FIT, {"law": LAW})
     with pytest.raises(ValueError, match="cannot be called 'the fit'"):
         alternatives(FIT, {"the fit": sf.PowerLaw})
+
+
+def test_sizes_whose_runs_err_on_their_own_count_by_rows():
+    design = sf.grid(params=np.geomspace(1e8, 6e9, 6), tokens=np.geomspace(2e9, 2e11, 5))
+    rng = np.random.default_rng(0)
+    own = sf.fit(sf.Chinchilla, sf.simulate(sf.HOFFMANN_2022, design, noise=0.003))
+    truth = sf.HOFFMANN_2022(design["params"].to_numpy(), design["tokens"].to_numpy())
+    common = dict(zip(np.unique(design["params"]), rng.normal(0, 0.01, 6), strict=True))
+    errors = design["params"].map(common).to_numpy() + rng.normal(0, 0.001, len(design))
+    together = sf.fit(sf.Chinchilla, sf.LossTable.from_frame(design.assign(loss=truth * np.exp(errors))))
+    assert sf.bootstrap(own, resamples=2).scheme.by == sf.bootstrap(together, resamples=2).scheme.by == "params"
+    (plain,), (clustered,) = (beside(fit, {"no offset": sf.rivals(fit)["no offset"]}) for fit in (own, together))
+    assert plain.ratio > 2  # beyond what chance does to 30 rows, not to 6 sizes
+    assert not plain.close
+    assert clustered.ratio > 1.2
+    assert clustered.close

@@ -14,9 +14,11 @@ from .candidates import ROUNDING, affordable
 from .costs import Cost, cost_name
 from .derived import allocation_exponent
 from .flops import six_nd
+from .formula import SeparableLaw
 from .linearised import Linear, check_law, linearise
 from .parts import Statistic, as_number, name_of
 from .resampled import Bootstrap
+from .resampling import bootstrap
 from .result import Fit
 from .sheets import visible
 from .table import LossTable
@@ -26,6 +28,7 @@ Floats = NDArray[np.float64]
 BETTER = 0.02  # of the standard error, by which more runs must narrow it to be planned instead of fewer
 ROUNDS = 3  # of exchanging runs of a plan
 MOST_RUNS = 20
+RESAMPLES = 200  # for a standard error
 STEP = 1e-3  # of a parameter, by which the slope of a statistic is seen
 BENT = 0.5  # of the standard error, by which the statistic may be off the linear model one standard error away
 
@@ -128,7 +131,8 @@ def next_runs(
     Parameters
     ----------
     fit : Fit or Bootstrap
-        Of a law. Of a bootstrap, the standard error now is that of its draws, and those to come are scaled alike.
+        Of a law. The standard error now is that of the draws, of 200 resamples where a fit is given, and those to come
+        are scaled alike; of a law that is not separable, it is linearised.
     candidates : DataFrame or LossTable, optional
         Runs that could be made: the inputs of the law in raw units, and what the cost needs (params and tokens, else a
         column flops). By default, for a law of params and tokens, eight a decade of both, from the smallest runs to ten
@@ -188,10 +192,11 @@ def next_runs(
     statistic, near = _checked(base, statistic), linearise(base)
     slope, scale = _slope(near, statistic), 1.0
     se = float(np.sqrt(slope @ near.covariance @ slope))
-    if isinstance(fit, Bootstrap):
-        scale = fit.standard_error(statistic) / se
+    boot = _resampled(fit)
+    if boot is not None:
+        scale = boot.standard_error(statistic) / se
         if not 0 < scale < np.inf:
-            raise ValueError(f"the refits give no standard error of {name_of(statistic)}. Give the fit itself.")
+            raise ValueError(f"the refits give no standard error of {name_of(statistic)}: look at the bootstrap.")
     limit, frame, notes = affordable(base, candidates, cost, budget)
     flops = frame["flops"].to_numpy()
     J = near.rows(frame[list(base.inputs)].to_numpy(float)) / near.noise
@@ -202,10 +207,19 @@ def next_runs(
     narrowed = 1 - after / errors[0]
     ranked = frame.assign(standard_error=after, narrowed=narrowed, per_flop=narrowed / flops)
     ranked = ranked.sort_values(["narrowed", "flops"], ascending=[False, True], kind="stable", ignore_index=True)
-    how = f"that of {len(fit)} resamples, scaled" if isinstance(fit, Bootstrap) else "linearised"
+    how = "linearised" if boot is None else f"that of {len(boot)} resamples, scaled"
     source = f"C = {'flops' if 'flops' in base.inputs else cost_name(cost)}; standard error {how}"
+    if boot is not None and boot.scheme.by is not None:
+        notes = (*notes, f"runs of one {boot.scheme.by} may err together; the plan takes new ones to err on their own")
     notes = (*notes, *_bent(near, statistic, slope, se), *(f"the fit: {note}" for note in base.notes))
     return NextRuns(name_of(statistic), _value(base, statistic), float(errors[0]), limit, plan, ranked, source, notes)
+
+
+def _resampled(fit: Fit | Bootstrap) -> Bootstrap | None:
+    """The bootstrap that the standard error is of; none of a law whose refits take seconds each."""
+    if isinstance(fit, Bootstrap):
+        return fit
+    return bootstrap(fit, resamples=RESAMPLES) if isinstance(fit.law, SeparableLaw) else None
 
 
 def _checked(fit: Fit, statistic: Statistic | None) -> Statistic:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 from scipy.stats import chi2, spearmanr
 
-from .replicated import REMEDY, LackOfFit, Replicated, averaged, lack_of_fit, pooled, replicated, robust
+from .columns import INPUTS
+from .replicated import REMEDY, LackOfFit, Replicated, averaged, lack_of_fit, pooled, replicated, robust, settings
 from .replicates import Progress
 from .result import Fit
 from .schemes import RTOL
@@ -154,7 +155,9 @@ class NoiseFloor:
         if self.lack is not None:
             off = f"residuals scatter by {self.lack.scatter:.3g}, replicates by {self.lack.noise:.3g}"
             off += f" ({self.fit.objective.space})" if self.fit is not None else ""
-            says = "replicates agree no better than chance" if self.ok else "replicates agree: the law is off by more"
+            shared = [name for name in self.groups if name not in (*INPUTS, "runs", "loss", "loss_sd", "log_sd")]
+            law = " or ".join(["the law is off by more", *(f"{name} moves the loss" for name in shared)])
+            says = "replicates agree no better than chance" if self.ok else f"replicates agree: {law}"
             lines.append(f"{'ok     ' if self.ok else 'MISFIT '} p = {self.lack.p_value:.3g}, {says}; {off}")
         runs = int(self.groups["runs"].sum())
         lines.append(
@@ -178,7 +181,7 @@ class NoiseFloor:
 
 
 def noise_floor(
-    fit: Fit | LossTable, *, by: str | Sequence[str] | None = "seed", same: str | Sequence[str] = (),
+    fit: Fit | LossTable, *, by: str | Sequence[str] | None = "seed", same: str | Sequence[str] | None = None,
     replicates: int | str | None = None, resamples: int = 999, seed: int = 0, progress: Progress | None = None,
 ) -> NoiseFloor:  # fmt: skip
     """Noise of the loss from runs that differ by their seed alone, and whether a fit is off by more than that.
@@ -190,7 +193,8 @@ def noise_floor(
     by : str, sequence of str or None
         Columns that tell replicates apart. None: rows that share their inputs and `same` are replicates as they are.
     same : str or sequence of str
-        Columns that replicates share beside params and tokens (to 0.1 %; else flops), such as a learning rate.
+        Columns that replicates share beside params and tokens (to 0.1 %; else flops), such as a learning rate. By
+        default those whose values differ between rows of one seed and come back with the next seed.
     replicates : int or str, optional
         For a table whose rows are means, as of ``best(over="lr", mean="seed")``: the number of runs behind each
         `loss_sd`, or the column that has it; by default `replicates`, where there is one, unless it is 1 throughout,
@@ -268,6 +272,7 @@ def _runs(table: LossTable, by: Any, same: Any, replicates: Any) -> Replicated:
     """Runs of a table, as its columns have them."""
     if replicates is not None:
         return averaged(table, replicates)
+    given = same
     by, same = ((names,) if isinstance(names, str) else tuple(names or ()) for names in (by, same))
     if "loss_sd" in table and not set(by) <= set(table.columns):
         raise ValueError(
@@ -281,7 +286,7 @@ def _runs(table: LossTable, by: Any, same: Any, replicates: Any) -> Replicated:
                 f"by={like[0]!r}" if like else "by=None if rows that share their inputs are replicates all the same"
             )
             raise ValueError(f"there is no column {name!r} among {', '.join(table.columns)}. Pass {remedy}. {REMEDY}")
-    return replicated(table, by, same)
+    return replicated(table, by, settings(table, by) if given is None else same)
 
 
 def _trend(groups: pd.DataFrame) -> tuple[float, float]:

@@ -22,6 +22,7 @@ from .table import LossTable
 Floats = NDArray[np.float64]
 Labels = NDArray[np.intp]
 
+OFTEN = 0.6  # values of a setting per row at most, over groups of equal inputs: each comes back with another seed
 MOST_CELLS = 100_000_000  # permutations times runs
 REMEDY = "Train two seeds at a few sizes, such as the smallest, a middle and the largest, and give every run its seed."
 
@@ -73,6 +74,31 @@ class LackOfFit:
 def own_inputs(table: LossTable) -> list[str]:
     """Inputs that replicates share: params and tokens, which settle flops, else those there are."""
     return ["params", "tokens"] if {"params", "tokens"} <= set(table.inputs) else list(table.inputs)
+
+
+def settings(table: LossTable, by: Sequence[str]) -> tuple[str, ...]:
+    """Columns that were swept: they differ between rows that share inputs and seed, and come back with other seeds.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"params": [1e8] * 4, "lr": [1e-3, 1e-2] * 2, "seed": [0, 0, 1, 1]})
+    >>> settings(LossTable.from_frame(frame.assign(loss=[3.1, 3.0, 3.2, 3.1])), ["seed"])
+    ('lr',)
+    """
+    frame, names = table.to_frame(), own_inputs(table)
+    if not by:
+        return ()
+    labels = pd.DataFrame({name: group_labels(table[name], RTOL) for name in names})
+    cells = labels.groupby(names).ngroup().to_numpy()
+    alone = pd.DataFrame({"cell": cells, **{name: frame[name] for name in by}}).groupby(["cell", *by])
+    swept = []
+    for name in frame.columns.difference([*table.inputs, "loss", *by], sort=False):
+        values = frame[name].astype(str)
+        differs = bool((values.groupby(alone.ngroup().to_numpy()).nunique() > 1).any())
+        seen = values.groupby(cells).nunique()
+        if differs and seen.sum() <= OFTEN * len(frame):
+            swept.append(name)
+    return tuple(swept)
 
 
 def replicated(table: LossTable, by: Sequence[str] | None, same: Sequence[str]) -> Replicated:
@@ -157,7 +183,7 @@ def _check_seeds(table: LossTable, found: Labels, by: Sequence[str], same: Seque
     skipped = {"loss", *table.inputs, *by, *same}
     differ = [name for name in frame if name not in skipped and frame[name].iloc[rows[0]] != frame[name].iloc[rows[1]]]
     remedy = (
-        f"They differ by {', '.join(map(str, differ))}: name what is a setting, same={differ[:1]!r}"
+        f"They differ by {', '.join(map(str, differ))}: name those that are settings, as in same={differ[:1]!r}"
         if differ
         else ("Drop the copies, or pass by=None if they are replicates all the same")
     )

@@ -15,12 +15,14 @@ from .objective import Huber, residuals
 from .parametric import LawRegressor
 from .parts import free_parameters
 from .redrawing import default_scheme
+from .remarks import scatter
 from .result import Fit
 from .schemes import clusters
 
 SLOW = (0.0125, 0.025, 0.05, 0.1)  # exponents of a power that may stand in the place of the offset: our choice
 WORSE = 4.0  # spare rows: 3.84 is the 95 % limit of one parameter's profile for squared errors; our choice
 PLANE = ("params", "tokens")
+WINSOR = 3.0  # scatters at which residuals are cut, to see whether those of a size go together; our choice
 
 
 @dataclass(frozen=True)
@@ -246,10 +248,11 @@ def beside(base: Fit, models: Mapping[str, Model] | None = None) -> tuple[Rival,
 
     Notes
     -----
-    Of every model the objective of the base is taken, by its spare units: rows, or model sizes where these are what the
-    default bootstrap redraws, minus free parameters. A model fits about as well if that is at most 1 + 4 / s times that
-    of the base, s its own spare units: for squared errors, about where the 95 % profile of a parameter ends (our
-    choice). It fits better if that of the base is beyond 1 + 4 / s times that of the model.
+    Of every model the objective of the base is taken, by its spare units: rows, or fewer where the residuals of runs of
+    one size go together and the default bootstrap redraws sizes, minus free parameters. A model fits about as well if
+    that is at most 1 + 4 / s times that of the base, s its own spare units: for squared errors, about where the 95 %
+    profile of a parameter ends (our choice). It fits better if that of the base is beyond 1 + 4 / s times that of the
+    model.
 
     Examples
     --------
@@ -292,9 +295,25 @@ def _objective_of(base: Fit, other: Fit) -> float:
     return float(np.sum(rho if base.weights is None else rho * base.table[base.weights]))
 
 
-def _units(base: Fit) -> int:
-    """Rows, or model sizes where these are what the default bootstrap redraws."""
+def _units(base: Fit) -> float:
+    """Rows; fewer, down to the model sizes, as the residuals of a size go together, where sizes are what is redrawn."""
+    rows = np.arange(len(base.table)) if base.weights is None else np.flatnonzero(base.table[base.weights] > 0)
     scheme = default_scheme(base)[0]
-    if scheme.by is not None:
-        return int(clusters([base.table], scheme.by)[0].max()) + 1
-    return len(base.table) if base.weights is None else int(np.count_nonzero(base.table[base.weights] > 0))
+    if scheme.by is None:
+        return float(len(rows))
+    sizes = clusters([base.table], scheme.by)[0][rows]
+    counts = np.bincount(sizes)
+    counts = counts[counts > 0]
+    off = residuals(base.objective, base.table.loss, base.predicted)[rows]
+    limit = WINSOR * scatter(off)
+    off = np.clip(off, -limit, limit)  # as the objective does, so that one gross run is no correlation
+    means = np.bincount(sizes, off)[np.unique(sizes)] / counts
+    spare = len(rows) - len(counts)
+    if spare < 1 or len(counts) < 2:
+        return float(len(counts))
+    within = (np.sum(off**2) - np.sum(counts * means**2)) / spare
+    between = np.sum(counts * (means - off.mean()) ** 2) / (len(counts) - 1)
+    typical = (len(rows) - np.sum(counts**2) / len(rows)) / (len(counts) - 1)
+    total = between + (typical - 1) * within
+    together = max(0.0, float((between - within) / total)) if total > 0 else 0.0
+    return float(max(len(counts), len(rows) / (1 + (typical - 1) * together)))
