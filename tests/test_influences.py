@@ -295,8 +295,7 @@ def test_values_are_plain_for_json():
 @pytest.mark.parametrize(
     ("given", "options", "error", "words"),
     [
-        (RUNS, {}, TypeError, "influence takes what sf.fit gave, not LossTable"),
-        (sf.bootstrap(FIT, resamples=10), {}, TypeError, "of a bootstrap, its boot.base"),
+        (RUNS, {}, TypeError, "influence takes what sf.fit or its bootstrap gave, not LossTable"),
         (FIT, {"by": "lr"}, ValueError, "no column 'lr'"),
         (FIT, {"by": 3}, TypeError, "by must be the name of one column, or None for rows, not 3"),
         (FIT, {"by": "outlier"}, ValueError, "makes one cluster"),
@@ -316,3 +315,7 @@ def test_bad_input_says_what_to_do(given, options, error, words):
 def test_bad_numbers_of_names_are_refused(top):
     with pytest.raises(ValueError, match="top must be a whole number from 1 on"):
         influence(FIT, statistic="alpha").named(top)
+
+
+def test_of_a_bootstrap_it_is_that_of_the_fit():
+    assert influence(sf.bootstrap(FIT, resamples=10)).to_frame().equals(influence(FIT).to_frame())

@@ -17,6 +17,7 @@ from .linearised import linearise
 from .objective import MAD_TO_SIGMA, residuals, weighted_median
 from .parts import Part, Statistic, as_number, as_point, free_parameters, tried
 from .replicates import Progress, refits
+from .resampled import Bootstrap
 from .result import Fit
 from .schemes import clusters
 from .standouts import Influence
@@ -37,13 +38,14 @@ SINGULAR = 1e-6  # smallest eigenvalue of 1 - H of a unit, below which the unit 
 
 
 def influence(
-    fit: Fit, *, by: str | None = None, statistic: Statistic | None = None, progress: Progress | None = None
+    fit: Any, *, by: str | None = None, statistic: Statistic | None = None, progress: Progress | None = None
 ) -> Influence:
     """What each row of a fit, or each group of rows, does to a statistic, and how far it lies off the others.
 
     Parameters
     ----------
-    fit : Fit
+    fit : Fit or Bootstrap
+        Of a bootstrap, the fit that was resampled.
     by : str, optional
         Column of groups that are left out together: rows that share its value (params, tokens and flops within 0.1 %).
         ``by="params"`` tells a bad rung of a ladder.
@@ -103,8 +105,9 @@ def influence(
     >>> int(found.to_frame()["row"][0])
     14
     """
+    fit = fit.base if isinstance(fit, Bootstrap) else fit
     if not isinstance(fit, Fit):
-        raise TypeError(f"influence takes what sf.fit gave, not {type(fit).__name__}; of a bootstrap, its boot.base.")
+        raise TypeError(f"influence takes what sf.fit or its bootstrap gave, not {type(fit).__name__}.")
     if not isinstance(by, str | None):
         raise TypeError(f"by must be the name of one column, or None for rows, not {by!r}.")
     rows = np.flatnonzero(_frequencies(fit) > 0)

@@ -137,6 +137,7 @@ def _picture(plan: Plan, cost: Cost) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    from .drawing import count_words
     from .frontier_plots import plot_frontier
     from .surface_plots import plot_surface
 
@@ -148,4 +149,14 @@ def _picture(plan: Plan, cost: Cost) -> Figure:
     else:
         plot_surface(plan.fit, plan.frontier, cost=cost, ax=left)
     plot_frontier(plan.frontier, "params", ax=right)
+    for answer in plan.answers if plan.asked else ():
+        if answer.ok:
+            params, band = answer.numbers["params"], answer.intervals.get("params")
+            right.plot(answer.flops, params, "D", color="black", markersize=4, zorder=5)
+            if band is not None and not band.refused:
+                right.plot([answer.flops] * 2, [band.low, band.high], color="black", linewidth=1, zorder=5)
+            right.annotate(
+                count_words(params), (answer.flops, params), xytext=(-7, 3), textcoords="offset points", ha="right",
+                fontsize="small",
+            )  # fmt: skip
     return figure
