@@ -178,3 +178,30 @@ def test_it_reads_without_scripts(browser, path):
     assert page.locator("button:visible").count() == 0  # none that would do nothing
     assert page.locator("figure svg").count() >= 9
     context.close()
+
+
+def test_folded_tables_are_on_paper_without_scripts_too(browser, path):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(path.as_uri())
+    folded = page.locator("details:not([open]) table")
+    assert folded.count() >= 3
+    assert not folded.first.is_visible()
+    page.emulate_media(media="print")
+    assert all(table.is_visible() for table in folded.all())
+    context.close()
+
+
+def test_folds_are_as_they_were_after_printing(page):
+    page.locator("details summary").first.click()
+    page.evaluate("dispatchEvent(new Event('beforeprint')); dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details[open]").count() == 1
+
+
+def test_what_scrolls_and_what_is_pressed_has_a_name_of_its_own(page):
+    assert page.locator(".scroll").count() >= 5
+    assert page.locator(".scroll:not([tabindex='0'])").count() == 0
+    pressed = page.eval_on_selector_all(".take > *", "all => all.map(one => one.getAttribute('aria-label'))")
+    for names in (pressed, page.eval_on_selector_all(".scroll", "all => all.map(one => one.ariaLabel)")):
+        assert all(names)
+        assert len(set(names)) == len(names)

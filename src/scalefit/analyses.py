@@ -44,6 +44,7 @@ OF_ROLLOUT, MOST_ROLLED = 200, 1000  # resamples below each cut, and rows up to 
 MOST_SURFACE, MOST_SPLIT = 4000, 2000  # rows of a kernel surface, and of one that is fitted again and again
 PERMUTED = 499  # permutations of the test by replicates
 OF_WINDOWS, WORK = (100, 400), 200_000  # resamples of each window, fewest and most; these times rows
+OF_PROFILES = 400  # resamples that say what rise of the objective noise explains
 PROFILED = 5  # values of a parameter on each side of its estimate
 SPLITS = 20  # arXiv:2601.10684, appendix B.3
 
@@ -146,8 +147,10 @@ def _influence_by_size(context: Context) -> Influence:
 
 def _identifiability(context: Context) -> Identifiability:
     """Which parameters the runs determine."""
-    points = PROFILED if len(context.table) <= MOST_LEFT_OUT else 2
-    return identifiability(context.subject, level=context.level, points=points)
+    points, subject = PROFILED if len(context.table) <= MOST_LEFT_OUT else 2, context.subject
+    if context.boot is not None and len(context.boot) > OF_PROFILES:  # each is refitted once more per parameter
+        subject = bootstrap(context.fit, context.boot.scheme, resamples=OF_PROFILES, seed=context.boot.seed)
+    return identifiability(subject, level=context.level, points=points)
 
 
 def _next_runs(context: Context) -> NextRuns:
@@ -218,6 +221,8 @@ def _forecast(context: Context) -> Forecast:
     if context.of_plane:
         spent = 6 * context.table.params * context.table.tokens
         return forecast(subject, level=context.level, flops=_round_up(float(spent.max()), DECADES))
+    if len(context.fit.inputs) > 1:
+        raise ValueError("Larger runs are forecast by a law of params and tokens, or of one input.")
     (name,) = context.fit.inputs
     points: dict[str, Any] = {name: _round_up(float(context.table[name].max()), DECADES[:2])}
     return forecast(subject, level=context.level, **points)

@@ -10,23 +10,31 @@ from markupsafe import Markup
 from . import __version__
 from .analyses import OF_ROLLOUT, of_windows
 from .figures import names_of
+from .formula import SeparableLaw
 from .inlining import NONE, count, number, short
+from .intervals import Doubt
+from .moves import uncounted
 from .objective import describe
 from .pages import Card, Page, Word, Words
-from .sections import sections_of
+from .sections import NOT_OK, sections_of
 from .studies import Study
 from .telling import (
     anchor,
     doubts_of,
     ends,
     formula,
+    formulas,
+    is_moved,
     letter,
+    linked,
     power,
     range_of,
     sentences,
     share,
     strongest_run,
     symbol,
+    telling_window,
+    why,
     window_words,
 )
 
@@ -59,19 +67,39 @@ def page_of(study: Study, *, command: str = "", alerts: tuple[Words, ...] = ()) 
 
 
 def _headline(study: Study) -> Words:
-    found = study.found.get("windows")
+    found, said = study.found.get("windows"), _claim(study)
+    if not study.fit.ok:
+        return said + ", but the fit is not ok"
+    if not np.isfinite(study.headline.low):
+        return said + ", but no interval of it can be given"
+    if found is None or found.holds is not False or not is_moved(found):
+        return said
+    window = telling_window(found)
+    value, name, where = window["estimate"], study.headline.statistic, window_words(study, window)
     if study.of_plane:
-        said = Markup("The best model size grows as {}").format(power("C", study.headline.estimate))
-        if study.headline.refused:
-            return said + ", but these runs do not say how sure that is"
-        if found is None or found.holds is not False:
-            return said
-        furthest = found.furthest
-        other = power("C", furthest["estimate"])
-        return said + Markup(" {} but as {} {}").format(NONE, other, window_words(study, furthest))
-    floor = study.fit.parameters.get("E")
-    falls = Markup("Loss falls as {}").format(power(letter(study.fit.inputs[0]), -study.headline.estimate))
+        return said + Markup(" {} but as {} {}").format(NONE, power("C", value), where)
+    if name == _exponent(study):
+        return said + Markup(" {} but as {} {}").format(NONE, power(letter(study.fit.inputs[0]), -value), where)
+    return said + Markup(" {} but {} is {} {}").format(NONE, symbol(name), number(value, 3), where)
+
+
+def _claim(study: Study) -> Markup:
+    """What the law says, in one sentence."""
+    if study.of_plane:
+        return Markup("The best model size grows as {}").format(power("C", study.headline.estimate))
+    floor, name = study.fit.parameters.get("E"), _exponent(study)
+    if name is None:
+        return Markup("The law is {}").format(formula(study))
+    falls = Markup("Loss falls as {}").format(power(letter(study.fit.inputs[0]), -study.fit.parameters[name]))
     return falls + Markup(" towards {} nats").format(number(floor, 3)) if floor else falls
+
+
+def _exponent(study: Study) -> str | None:
+    """Exponent of a law that is one power of one input; None of any other law."""
+    law = study.fit.law
+    if not isinstance(law, SeparableLaw) or len(law.terms) > 1 or law.terms[0].g != "log":
+        return None
+    return law.terms[0].exponent
 
 
 def _deck(study: Study) -> Words:
@@ -96,48 +124,63 @@ def _laws(study: Study) -> Card:
 def _sure(study: Study) -> Card:
     one, level = study.headline, share(study.settings.level)
     lines: list[Words] = []
-    if one.refused or study.boot is None:
+    if not np.isfinite(one.low):
         answer, tone = "No interval can be given", "doubt"
-        lines += [doubt.value for doubt, _ in one.doubts if doubt.refuses][:1]
+        lines += [doubt.value for doubt, _ in one.doubts if doubt.refuses][:1] or why(study, "intervals")
+    elif any(doubt is Doubt.ONE_VALUE for doubt, _ in one.doubts):
+        answer, tone = f"{symbol(one.statistic)} is {number(one.estimate, 3)}", "doubt"
+        lines.append(Doubt.ONE_VALUE.value)
     else:
         answer, tone = f"{symbol(one.statistic)} is {ends(one, lambda value: number(value, 3))}", ""
         lines.append(f"{level} of such intervals hold the truth, if the law and the choice of runs are right.")
+        if one.doubts:
+            lines.append(f"In doubt: {sentences(linked(doubt).striptags() for doubt, _ in one.doubts)}.")
     if not study.fit.ok:
         answer, tone = "The fit is not ok", "warn"
         lines = [study.fit.notes[0]]
     made = study.found.get("forecasts")
     if made is not None and any(rival.better for rival in made.rivals):
-        lines.append("But other formulas fit these runs better.")
+        lines.append(f"But {formulas(sum(rival.better for rival in made.rivals))} these runs better.")
     elif made is not None and made.close:
-        lines.append(f"{len(made.close)} other formulas fit these runs about as well.")
+        lines.append(f"{formulas(len(made.close))} these runs about as well.")
     return Card("How sure is that?", answer, tuple(lines), "law", tone)
 
 
 def _moves(study: Study) -> Card:
     question = "What moves the answer?"
     found = study.found.get("windows")
+    strongest = strongest_run(study)
     if found is None or found.furthest is None:
-        why = study.missing.get("windows") or "There are too few runs to leave some out and fit the rest."
-        strongest = strongest_run(study)
+        unsaid = study.missing["windows"] if found is None else uncounted(found)
         if strongest is not None:
-            return Card(question, "Single runs, at least", (f"{strongest[1]}.", why), "moves", "doubt")
-        return Card(question, "Unknown", (why,), "moves", "doubt")
-    furthest, name = found.furthest, symbol(found.statistics[0])
+            return Card(question, "Single runs, at least", (f"{strongest[1]}.", unsaid), "moves", "doubt")
+        return Card(question, "Unknown", (unsaid,), "moves", "doubt")
+    furthest, name = telling_window(found), symbol(found.statistics[0])
+    if not is_moved(found):
+        return Card(question, f"Nothing moves {name}", ("No window of the runs changes it.",), "moves")
     where = f"{window_words(study, furthest)}, on {furthest['rows']} of {found.rows}."
     change = f"{name} goes from {number(found.estimate.value, 3)} to {number(furthest['estimate'], 3)}"
     lines: list[Words] = []
     if found.holds:
-        answer, tone = "No choice of runs, beyond noise", ""
+        answer, tone = "No window of the runs, beyond noise", ""
         lines.append(f"The furthest: {change} {where}")
     else:
         answer, tone = change, "warn" if found.holds is False else ""
         lines.append(where[0].upper() + where[1:])
+        if furthest.name != found.furthest.name:
+            far = found.furthest
+            lines.append(
+                f"Furthest: {number(far['estimate'], 3)} {window_words(study, far)}, where noise moves it by "
+                f"{number(far['by_noise'], 2)}."
+            )
         if np.isfinite(found.ratio):
             low, high = found.combined
             lines.append(
-                f"{number(found.ratio, 2)} times half the interval beside; {number(low, 3)} to {number(high, 3)} holds "
-                "every choice of runs."
+                f"Windows move it by up to {number(found.ratio, 2)} times half its interval; {number(low, 3)} to "
+                f"{number(high, 3)} holds them all."
             )
+        if found.holds is None and strongest is not None and strongest[0] > abs(found.moved):
+            lines.append(f"{strongest[1]}.")
     runs = study.found.get("influence")
     if runs is not None and len(runs.suspects):
         off = len(runs.suspects)
@@ -151,29 +194,34 @@ def _moves(study: Study) -> Card:
 def _next(study: Study) -> Card:
     question = "What should I train next?"
     plan, made = study.found.get("plan"), study.found.get("forecasts")
+    doubtful, tone = ((), "") if study.fit.ok else ((f"{NOT_OK}.",), "doubt")
     if plan is None:
         lines: list[Words] = [study.missing["plan"]]
         if made is not None:
             low, high = made.models[:, 0]
+            law = f"by this law, {ends(made.means[0])}"
             (name, values), *_ = made.points.items()
-            said = f"other formulas that fit about as well say {number(low)} to {number(high)}."
+            said = f"{formulas(len(made.close))} about as well: {number(low)} to {number(high)}."
             unit = {"params": "parameters", "flops": "FLOPs"}.get(name, name)
-            answer = f"{count(values[0])} {unit} would reach {number(made.loss[0], 3)} nats"
-            return Card(question, answer, (f"by this law, {ends(made.means[0])}; {said}", *lines), "plan")
+            answer = f"{count(values[0])} {unit} would reach {number(made.loss[0])} nats"
+            said = f"{law}; {said}" if made.close else f"{law}."
+            return Card(question, answer, (said, *doubtful, *lines), "plan", tone)
         return Card(question, "Unknown", tuple(lines), "plan", "doubt")
     far = [answer for answer in plan.answers if answer.flops > plan.frontier.flops.max()] or list(plan.answers)
     first, found = far[0], study.found.get("next_runs")
     interval = first.intervals.get("params")
     known = f"{share(plan.level)}: {ends(interval, count)} parameters"
     known = "no interval can be given" if interval is None or interval.refused else known
-    lines = [f"for {number(first.flops)} FLOPs; {known}."]
+    if not first.ok:
+        return Card(question, "Unknown", (f"No best model is found at {number(first.flops)} FLOPs.",), "plan", "doubt")
+    lines = [f"for {number(first.flops)} FLOPs; {known}.", *doubtful]
     if found is not None:
         run = found.plan.iloc[0]
         columns = {"params": "parameters", "tokens": "tokens"}
         said = sentences([f"{count(run[name])} {words}" for name, words in columns.items() if name in run])
         lines.append(f"To know more: {said} would tell most about {symbol(study.headline.statistic)}.")
     answer = f"{count(first.numbers['params'])} parameters on {count(first.numbers['tokens'])} tokens"
-    return Card(question, answer, tuple(lines), "plan")
+    return Card(question, answer, tuple(lines), "plan", tone)
 
 
 def protocol_of(study: Study) -> tuple[tuple[str, Words], ...]:
@@ -205,11 +253,13 @@ def _analyses(study: Study) -> list[tuple[str, str]]:
     """How each analysis was made, where it was."""
     found, seed = study.found, study.settings.seed
     windows, rolled, made = found.get("windows"), found.get("rollout"), found.get("validation")
-    few = 0 if study.boot is None else min(len(study.boot), of_windows(len(study.table)))
+    few = min(len(study.boot), of_windows(len(study.table))) if study.boot and windows and windows.chances else 0
+    drawn = f"up to {few} resamples in each, the same scheme and seed" if few else "without resamples"
+    given = rolled is not None and bool(np.isfinite(rolled["law"].forecasts["low"]).any())
+    most = f"up to {OF_ROLLOUT} resamples each, seed {seed}" if given else "without intervals"
     return [
-        ("windows", f"of {windows.column}; up to {few} resamples in each, the same scheme and seed" if windows else ""),
-        ("larger runs", f"{len(rolled['law'].cuts)} cuts of {rolled['law'].over}, up to {OF_ROLLOUT} resamples each, "
-                        f"seed {seed}" if rolled else ""),
+        ("windows", f"of {windows.column}; {drawn}" if windows else ""),
+        ("larger runs", f"{len(rolled['law'].cuts)} cuts of {rolled['law'].over}, {most}" if rolled else ""),
         ("rows left out", made.words if made else ""),
         ("profiles", found["identifiability"].calibration if "identifiability" in found else ""),
         ("next runs", found["next_runs"].source if "next_runs" in found else ""),

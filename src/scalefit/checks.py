@@ -12,12 +12,13 @@ from .forecasting import Forecast
 from .inlining import BLUE, GREEN, INK, MUTED, NONE, RED, RULE, Figure, count, drawn, log_axis, number
 from .pages import Listing, Section, Words
 from .studies import Study
-from .telling import sentences, share, symbol, why
+from .telling import formulas, sentences, share, symbol, why, without_empty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+APART = 0.1  # of the axis, within which two names at the ends of lines would overlap
 MULTIPLES = 1e-3, 1e3  # of an estimate, between which a profile is drawn
 
 
@@ -39,7 +40,7 @@ def _headline(study: Study) -> str:
         return "The law could not be tested on larger runs"
     low, high = number(errors.min(), 2), number(errors.max(), 2)
     size = low if low == high else f"{low} to {high}"
-    return f"Asked for the larger runs from the smaller, the law errs by {size} nats"
+    return f"Asked for the larger runs from the smaller, the law errs by {size} nats on average"
 
 
 def _said(study: Study) -> list[Words]:
@@ -51,22 +52,19 @@ def _said(study: Study) -> list[Words]:
         given = frame[frame["given"] > 0] if "given" in frame else frame.iloc[:0]
         if len(given):
             least, most = given["coverage"].min(), given["coverage"].max()
-            shares = share(most) if least == most else f"{100 * least:.0f} to {share(round(most, 2))}"
+            shares = f"{100 * most:.0f} %" if least == most else f"{100 * least:.0f} to {100 * most:.0f} %"
             said.append(
-                f"Of the larger runs {shares} lie within their {share(study.settings.level)} intervals, cut by cut: "
-                + (
-                    "the intervals do not see all that is wrong."
-                    if least < study.settings.level - 0.1
-                    else "as they should."
-                )
+                f"Of the larger runs {shares} lie within their {share(study.settings.level)} intervals, cut by cut "
+                f"({len(given)} of {len(frame)} cuts have any). Forecasts of one cut err together, so each cut is "
+                "hardly more than one trial."
             )
     if made is not None and made.close:
         better = [rival.name for rival in made.rivals if rival.better]
-        words = f"{len(made.close)} of {len(made.rivals)} other formulas fit these runs about as well"
+        words = f"{formulas(len(made.close))} these runs about as well, of {len(made.rivals)} tried"
         low, high = made.models[:, -1]
         at = count(made.flops[-1]) + " FLOPs" if made.flops is not None else _point(made, -1)
         said.append(
-            f"{words}{f', {len(better)} of them better' if better else ''}; at {at} they say {number(low)} to "
+            f"{words}{f', and {len(better)} of them better' if better else ''}; at {at} they say {number(low)} to "
             f"{number(high)} nats where the law says {number(made.loss[-1])}. No resampling of the runs shows that."
         )
     if open_ends is not None:
@@ -85,7 +83,7 @@ def _axis(made: Forecast) -> tuple[str, Any]:
 
 
 def _point(made: Forecast, place: int) -> str:
-    return ", ".join(f"{count(values[place])} {name}" for name, values in made.points.items())
+    return ", ".join(f"{count(values[place])} {UNITS.get(name, name)}" for name, values in made.points.items())
 
 
 def rollout_figure(study: Study) -> Figure | None:
@@ -100,11 +98,12 @@ def rollout_figure(study: Study) -> Figure | None:
 
     def draw(ax: Axes) -> None:
         lasts = {name: frame[np.isfinite(frame["mae"])].iloc[-1:] for name, frame in frames.items()}
-        lowest = min(float(last["mae"].iloc[0]) for last in lasts.values() if len(last))
+        ends = [float(last["mae"].iloc[0]) for last in lasts.values() if len(last)]
+        lowest, highest, top = min(ends), max(ends), max(np.nanmax(frame["mae"]) for frame in frames.values())
         for (name, frame), colour in zip(frames.items(), (BLUE, GREEN), strict=False):
             ax.plot(frame["cut"], frame["mae"], "o-", color=colour, markersize=4.5)
             for _, last in lasts[name].iterrows():
-                below = last["mae"] == lowest
+                below = last["mae"] == lowest and highest - lowest < APART * top
                 ax.annotate(
                     name, (last["cut"], last["mae"]), xytext=(6, -2 if below else 2), textcoords="offset points",
                     color=colour, va="top" if below else "bottom", fontsize=8.5,
@@ -152,8 +151,9 @@ def forecast_figure(study: Study) -> Figure | None:
     has_ends = bool(np.isfinite(frame["low"]).any())
     first = "Blue: the law's interval; grey: a new run. " if has_ends else "Dots: the law. "
     data = frame.assign(doubts=[" ".join(doubts) for doubts in frame["doubts"]])
+    last = "Red: what formulas say that fit about as well." if made.close else "No other formula fits about as well."
     return drawn(
-        "forecasts", "Larger runs", f"{first}Red: what formulas say that fit about as well.", draw, data,
+        "forecasts", "Larger runs", f"{first}{last}", draw, data,
         height=0.5 * len(frame) + 1.1,
     )  # fmt: skip
 
@@ -216,10 +216,10 @@ def _rivals(study: Study) -> Listing | None:
     last = frame[frame[name] == made.points[name][-1]]
     rows = [
         (
-            str(row["model"]),
+            "the law" if row["model"] == "the fit" else str(row["model"]),
             number(row["ratio"], 3),
             number(row["loss"]),
-            "yes" if row["close"] else row["failure"] or "no",
+            NONE if row["model"] == "the fit" else _verdict(row),
         )
         for _, row in last.sort_values("ratio").iterrows()
     ]
@@ -228,6 +228,11 @@ def _rivals(study: Study) -> Listing | None:
     return Listing(
         head, rows, title=f"{len(made.rivals)} other formulas on the same runs", folded=True, words=frozenset({3})
     )
+
+
+def _verdict(row: Any) -> str:
+    """Whether another formula fits as well as the law."""
+    return "better" if row["better"] else "yes" if row["close"] else row["failure"] or "no"
 
 
 def _cuts(study: Study) -> Listing | None:
@@ -241,7 +246,7 @@ def _cuts(study: Study) -> Listing | None:
         for name, one in rolled.items() for _, row in one.to_frame().iterrows()
     ]  # fmt: skip
     head = (
-        f"{rolled['law'].over} below",
+        f"{UNITS.get(rolled['law'].over, rolled['law'].over)} below",
         "model",
         "trained on",
         "asked for",
@@ -251,8 +256,7 @@ def _cuts(study: Study) -> Listing | None:
         "",
     )
     return Listing(
-        head,
-        rows,
+        *without_empty(head, rows),
         title="Every cut",
         folded=True,
         words=frozenset({1, 7}),

@@ -18,7 +18,10 @@ from .table import LossTable
 
 PLANE = ("params", "tokens")
 VARIED = 1e-3  # of log counts, beyond which an input varies: that of slices
-HOPELESS = {Status.COLLINEAR, Status.TOO_FEW_VALUES}
+HOPELESS = {
+    Status.COLLINEAR: "Params and tokens move together in these runs, so a law of both is not identified",
+    Status.TOO_FEW_VALUES: "Params or tokens have too few values for a law of both",
+}
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,10 @@ def choose_model(
         )
     both = set(PLANE) <= set(varied)
     if both and len(table) >= len(Chinchilla.parameters()):
-        if fit(Chinchilla, table, weights=weights).status not in HOPELESS:
+        status = fit(Chinchilla, table, weights=weights).status
+        if status not in HOPELESS:
             return Choice(Chinchilla, PLANE, allocation_exponent)
-        why = "Params and tokens move together in these runs, so a law of both is not identified; this is one of {}."
+        why = f"{HOPELESS[status]}; this is one of {{}}."
     elif both:
         why = f"{len(table)} rows are too few for a law of params and tokens; this is one of {{}}."
     else:

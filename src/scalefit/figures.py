@@ -60,9 +60,11 @@ def names_of(study: Study) -> list[str]:
     ]
 
 
-def law_figure(study: Study) -> Figure:
+def law_figure(study: Study) -> Figure | None:
     """The runs and the law: a curve of one input, lines of equal loss over params and tokens."""
-    return _plane_figure(study) if study.of_plane else _curve_figure(study)
+    if study.of_plane:
+        return _plane_figure(study)
+    return _curve_figure(study) if "curve" in study.found else None
 
 
 def _curve_figure(study: Study) -> Figure:
@@ -182,10 +184,11 @@ def frontier_figure(study: Study, quantity: Quantity = "params") -> Figure | Non
     flops = np.array([answer.flops for answer in answers])
     rows = {name: np.array([_end(a, quantity, name) for a in answers]) for name in ("estimate", "low", "high")}
     end = plan.frontier.flops.max()
+    has_band = bool(np.isfinite(rows["low"]).any())
     others = {"kernel surface": study.found.get("surface"), "network": study.found.get("network")}
 
     def draw(ax: Axes) -> None:
-        if np.isfinite(rows["low"]).any():
+        if has_band:
             ax.fill_between(flops, rows["low"], rows["high"], color=BLUE, alpha=0.15, linewidth=0)
         near, far = flops <= end, flops >= end
         ax.plot(flops[near], rows["estimate"][near], color=BLUE)
@@ -219,9 +222,8 @@ def frontier_figure(study: Study, quantity: Quantity = "params") -> Figure | Non
             }
             parts.append(pd.DataFrame(cells))
     words = {"params": "Best model size at each budget", "tokens_per_param": "Best tokens per parameter at each budget"}
-    caption = (
-        f"Dashed beyond the runs; the band holds {100 * plan.level:g} %. Dots are read off a surface without a formula."
-    )
+    caption = f"Dashed beyond the runs{f'; the band is of {100 * plan.level:g} % intervals' * has_band}."
+    caption += " Dots are read off a surface without a formula." * any(other is not None for other in others.values())
     return drawn(f"best-{quantity.replace('_', '-')}", words[quantity], caption, draw, pd.concat(parts))
 
 

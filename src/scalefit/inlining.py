@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ MINUS, TIMES, NONE = "\u2212", "\u00d7", "\u2013"  # the signs themselves, not a
 
 _TEXT = re.compile(r"font-family: [^;\"]*;?\s*")
 _TURNED = re.compile(r" transform=\"rotate\(-0 [^)]*\)\"")
+_TAG = re.compile(r"<[^>]*>")
 _IDS = re.compile(r"\b(id=\"|href=\"#|url\(#)")
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
@@ -122,13 +124,19 @@ def _inline(svg: str, name: str) -> str:
     box = re.search(r'viewBox="([^"]*)"', body)
     inner = body[body.index(">") + 1 : body.rindex("</svg>")]
     inner = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", inner, count=1, flags=re.DOTALL)
-    inner = _IDS.sub(lambda found: f"{found[1]}{name}-", inner)
-    inner = _TURNED.sub("", _TEXT.sub("", inner)).replace("xlink:href", "href")
-    for colour, variable in THEME.items():
-        inner = inner.replace(colour, f"var(--{variable})")
+    inner = _TAG.sub(lambda found: _tag(found[0], name), inner)  # words between tags stay as they are
     inner = re.sub(r"\n\s*", "\n", inner).replace("L \n", "L ")
     assert box is not None
     return f'<svg role="img" class="plot" viewBox="{box[1]}" aria-labelledby="{name}-title">{inner}</svg>'
+
+
+def _tag(tag: str, name: str) -> str:
+    """A tag with ids of its figure, and the colours and letters of the page."""
+    tag = _IDS.sub(lambda found: f"{found[1]}{name}-", tag)
+    tag = _TURNED.sub("", _TEXT.sub("", tag)).replace("xlink:href", "href")
+    for colour, variable in THEME.items():
+        tag = tag.replace(colour, f"var(--{variable})")
+    return tag
 
 
 def to_csv(data: pd.DataFrame) -> str:
@@ -145,8 +153,9 @@ def to_csv(data: pd.DataFrame) -> str:
 
 
 def _harmless(text: str) -> str:
-    """Text that no spreadsheet takes for a formula, whatever stands before its first letter."""
-    return f"'{text}" if text.lstrip()[:1] in set("=+-@|%") or text[:1] in set("\t\r\n") else text
+    """Text that no spreadsheet takes for a formula, whatever stands before its first letter and however wide it is."""
+    first = unicodedata.normalize("NFKC", text.lstrip()[:1])
+    return f"'{text}" if first in set("=+-@|%") or text[:1] in set("\t\r\n") else text
 
 
 # --- Words and axes ---
@@ -246,9 +255,11 @@ def marks(low: float, high: float, most: int = 6) -> list[float]:
         found = [value for value in found if low * 0.999 <= value <= high * 1.001]
         if len(found) <= most:
             break
-    if len(found) < 2:
-        found = np.linspace(low, high, 4).tolist()
-        return [float(f"{value:.2g}") for value in found]
+    if len(found) < 3:
+        from matplotlib.ticker import MaxNLocator
+
+        values = MaxNLocator(most - 1, steps=[1, 2, 5, 10]).tick_values(low, high)
+        return [float(f"{value:.6g}") for value in values if low <= value <= high]
     step = int(np.ceil(len(found) / most))
     return found[::step]
 

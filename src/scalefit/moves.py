@@ -12,7 +12,7 @@ from .inlining import BLUE, INK, MUTED, NONE, PAPER, RED, Figure, drawn, log_axi
 from .movement import Windows
 from .pages import Listing, Section
 from .studies import Study
-from .telling import share, strongest_run, symbol, why, window_words
+from .telling import is_moved, share, strongest_run, symbol, telling_window, why, window_words, without_empty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ def moves_section(study: Study) -> Section:
     if found is None or found.furthest is None:
         strongest = strongest_run(study)
         headline = "What moves the answer cannot be said" if strongest is None else strongest[1]
-        unsaid = why(study, "windows") or (() if found is None else (_uncounted(found),))
+        unsaid = why(study, "windows") or (() if found is None else (uncounted(found),))
         notes = (*unsaid, *missing)
         return Section("moves", MOVES, headline, tuple(paragraphs), figures, (), notes)
     said = (*_window_words(found, study), *paragraphs)
@@ -38,7 +38,7 @@ def moves_section(study: Study) -> Section:
     return Section("moves", MOVES, _moves_headline(found, study), said, figures, (_windows(study),), missing)
 
 
-def _uncounted(found: Windows) -> str:
+def uncounted(found: Windows) -> str:
     """Why no window of the runs counts."""
     notes = [note for note in found.to_frame()["note"] if note]
     return (
@@ -47,7 +47,9 @@ def _uncounted(found: Windows) -> str:
 
 
 def _moves_headline(found: Windows, study: Study) -> str:
-    furthest, name = found.furthest, symbol(found.statistics[0])
+    furthest, name = telling_window(found), symbol(found.statistics[0])
+    if not is_moved(found):
+        return f"Leaving out runs does not move {name}"
     if found.holds:
         return f"Leaving out runs moves {name} by {number(abs(found.moved), 2)} at most, as noise does"
     strongest = strongest_run(study)
@@ -62,6 +64,10 @@ def _moves_headline(found: Windows, study: Study) -> str:
 def _window_words(found: Windows, study: Study) -> list[str]:
     """How far that is, against the interval and against noise."""
     said, name = [], symbol(found.statistics[0])
+    if not is_moved(found):
+        return [
+            f"{name} is {number(found.estimate.value, 3)} in every window: nothing scatters, or what is fixed gives it."
+        ]
     if np.isfinite(found.ratio):
         low, high = found.combined
         whole = f"{number(found.estimate.low, 3)} to {number(found.estimate.high, 3)}"
@@ -92,26 +98,26 @@ def _windows(study: Study) -> Listing:
             else f"{number(row['estimate_low'], 3)} to {number(row['estimate_high'], 3)}"
         )
         rows.append((
-            window_words(study, row).removeprefix("without the ").removeprefix("on the "), str(row["rows"]),
+            window_words(study, row), str(row["rows"]),
             number(row["estimate"], 3), ends_,
             number(row["moved"], 2), number(row["by_noise"], 2), short(row["note"], 90),
         ))  # fmt: skip
     head = (
-        "left out",
-        "rows kept",
+        "fit",
+        "rows",
         symbol(found.statistics[0]),
         share(found.level),
         "moved by",
         "noise moves it by",
         "",
     )
-    return Listing(head, rows, title=f"All {len(rows)} windows", folded=True, words=frozenset({6}))
+    return Listing(*without_empty(head, rows), title=f"All {len(rows)} windows", folded=True, words=frozenset({6}))
 
 
 def window_figures(study: Study) -> tuple[Figure, ...]:
     """The statistic without the smallest runs, and without the largest, on one scale."""
     found = study.found.get("windows")
-    if found is None or found.furthest is None:
+    if found is None or found.furthest is None or not is_moved(found):
         return ()
     rows = found.to_frame()
     whole = found.estimate
@@ -138,7 +144,7 @@ def _window_figure(study: Study, part: pd.DataFrame, edge: str, words: str, limi
     whole, counted = found.estimate, part["counted"].to_numpy(dtype=bool)
     x, y = part[edge].to_numpy(), part["estimate"].to_numpy()
     low, high = part["estimate_low"].to_numpy(), part["estimate_high"].to_numpy()
-    furthest = found.furthest
+    furthest = telling_window(found)
 
     def draw(ax: Axes) -> None:
         if np.isfinite(whole.low):
@@ -180,7 +186,8 @@ def _window_figure(study: Study, part: pd.DataFrame, edge: str, words: str, limi
     ]
     return drawn(
         f"without-{'small' if edge == 'low' else 'large'}", f"Without the {'small' if edge == 'low' else 'large'} runs",
-        "Blue: all runs, with their interval. Red: what is left.", draw, part[columns],
+        f"Blue: all runs{', with their interval' * bool(np.isfinite(whole.low))}. Red: what is left.", draw,
+        part[columns],
     )  # fmt: skip
 
 
@@ -188,9 +195,9 @@ def influence_figures(study: Study) -> tuple[Figure, ...]:
     """The statistic without the runs that matter most, and without each size."""
     made = []
     rows, sizes = study.found.get("influence"), study.found.get("influence_by_size")
-    if rows is not None:
+    if rows is not None and np.isfinite(rows.units["effect"]).any():
         made.append(_runs_figure(study, rows))
-    if sizes is not None:
+    if sizes is not None and np.isfinite(sizes.units["effect"]).any():
         made.append(_sizes_figure(study, sizes))
     return tuple(made)
 
@@ -219,6 +226,8 @@ def _runs_figure(study: Study, found: Any) -> Figure:
         ax.set_xlabel(f"{SYMBOLS.get(found.statistic, found.statistic)} without this run")
 
     caption = "Red runs lie off the others by more than chance explains." if off else "No run lies off the others."
+    if not np.isfinite(units["off"]).any():
+        caption = "Whether a run lies off the others cannot be said."
     if np.isfinite(whole.low):
         caption += " Blue: all runs, with their interval."
     data = units.assign(run=names)

@@ -24,6 +24,7 @@ from .table import LossTable
 
 FORMAT = 1  # of report.json
 DIGITS = 1e-6  # relative difference below which two numbers are the same: other machines round otherwise
+PARTS = {"name": str, "source": dict, "settings": dict, "table": dict, "numbers": dict}
 SCHEMES: dict[str, type[Scheme]] = {"Wild": Wild, "Pairs": Pairs}
 
 
@@ -109,11 +110,13 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         version = content["scalefit_report"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is no report.json. `scalefit report` writes one beside its page.") from error
     if version != FORMAT:
-        raise ValueError(f"{path} has format {version}, but this version reads {FORMAT}. Make the report again.")
+        raise ValueError(f"{path} has format {version!r}, but this version reads {FORMAT}. Make the report again.")
     try:
+        for key, kind in PARTS.items():
+            _need(key, content[key], kind)
         table, settings = _table(content["table"]), _read_settings(content["settings"])
         digest, name, source, numbers = (
             content["table"]["digest"],
@@ -127,6 +130,14 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
             "someone changed the file. Make the report again from the table."
         )
     return Recipe(str(name), table, settings, source, numbers, str(content.get("version", "")))
+
+
+def is_recipe(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a report.json, of whatever version: one that a new report may replace."""
+    try:
+        return "scalefit_report" in json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return False
 
 
 def kept_digest(table: LossTable) -> str:
@@ -194,8 +205,17 @@ def _model(model: LawRegressor) -> dict[str, Any]:
     }
 
 
+def _need(name: str, value: Any, kind: Any, of: type = object) -> None:
+    """Refuse a part of a report.json that is not what `recipe_json` writes there."""
+    if not isinstance(value, kind) or (kind is list and not all(isinstance(one, of) for one in value)):
+        raise TypeError(f"{name} is {value!r:.80}")
+
+
 def _read_settings(plain: Mapping[str, Any]) -> Settings:
     model, scheme = plain["model"], plain["scheme"]
+    _need("inputs", plain["inputs"] or [], list, str)
+    _need("weights", plain["weights"] or "", str)
+    _need("network", plain["network"], bool)
     made = None
     if scheme is not None:
         made = SCHEMES[scheme["kind"]](**{key: value for key, value in scheme.items() if key != "kind"})
@@ -207,6 +227,8 @@ def _read_settings(plain: Mapping[str, Any]) -> Settings:
 
 def _read_model(plain: Mapping[str, Any]) -> LawRegressor:
     laws = {law.__name__: law for law in LAWS.values()}
+    _need("fixed", plain["fixed"] or {}, dict)
+    _need("tied", plain["tied"] or {}, dict)
     if plain["law"] not in laws:
         raise ValueError(f"the law {plain['law']!r} is not one that ships; call sf.report with it")
     objective = None if plain["objective"] is None else objective_from_dict(plain["objective"])
@@ -214,6 +236,7 @@ def _read_model(plain: Mapping[str, Any]) -> LawRegressor:
 
 
 def _table(plain: Mapping[str, Any]) -> LossTable:
+    _need("notes", plain["notes"], list, str)
     frame = pd.DataFrame(plain["columns"])
     frame.attrs[CHECKED] = True  # it came out of a table: its names are settled
     return replace(LossTable.from_frame(frame), notes=tuple(plain["notes"]))

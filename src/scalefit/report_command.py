@@ -170,7 +170,7 @@ def _changed(recipe: Recipe, name: str) -> list[str]:
         return []
     try:
         now = _read({**_asked(recipe), "table": source})
-    except (ValueError, OSError):  # the table is not here: the rows that were kept are
+    except (ValueError, TypeError, OSError):  # the table is not here: the rows that were kept are
         return []
     if kept_digest(now) == recipe.table.digest:
         return []

@@ -11,7 +11,7 @@ from typing import Any
 from .answering import page_of
 from .datasets import load
 from .pages import render
-from .recipes import recipe_json
+from .recipes import is_recipe, recipe_json
 from .schemes import Scheme
 from .studies import Settings, Step, Study, study
 from .table import LossTable
@@ -102,7 +102,7 @@ def check_path(path: str | os.PathLike[str]) -> None:
     ValueError
         If it does not end in .html.
     OSError
-        If its folder is not there.
+        If its folder is not there, or the JSON file beside it is somebody else's.
 
     Examples
     --------
@@ -113,6 +113,14 @@ def check_path(path: str | os.PathLike[str]) -> None:
         raise ValueError(f"a report is a page: its path must end in .html, not in {target.suffix!r}.")
     if not target.absolute().parent.is_dir():
         raise OSError(f"{target} could not be written (no folder {target.absolute().parent}). Choose another path.")
+    if target.is_dir():
+        raise OSError(f"{target} could not be written (it is a folder). Choose another path.")
+    beside = target.with_suffix(".json")
+    if beside.is_dir() or (beside.is_file() and not is_recipe(beside)):
+        raise OSError(
+            f"{beside} is there already and is no report.json, so the numbers of {target} cannot be put beside it. "
+            "Choose another path."
+        )
 
 
 def save(

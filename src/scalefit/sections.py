@@ -17,6 +17,8 @@ from .studies import Study
 from .telling import ends, formula, letter, linked, power, range_of, sentences, share, symbol, why
 
 MOST_ROWS = 12  # of a table that is not folded
+NOT_OK = "The fit is not ok, so this is what its formula says, no more"
+BEYOND = "Times beyond the runs: by what factor the parameters or the tokens lie outside those of all runs."
 
 
 def sections_of(study: Study) -> tuple[Section, ...]:
@@ -32,8 +34,9 @@ def law_section(study: Study) -> Section:
     headline = Markup("The law is {}").format(formula(study))
     status = fit.verdict if fit.ok else " ".join(fit.notes)
     paragraphs: list[Words] = [status, *fit.remarks, *study.notes]
+    figures = law_figure(study), residuals_figure(study)
     return Section(
-        "law", "The law", headline, tuple(paragraphs), (law_figure(study), residuals_figure(study)),
+        "law", "The law", headline, tuple(paragraphs), tuple(figure for figure in figures if figure is not None),
         (_parameters(study),), why(study, "intervals"),
     )  # fmt: skip
 
@@ -60,10 +63,9 @@ def plan_section(study: Study) -> Section:
     if plan is None:
         return Section("plan", "What to train", "These runs do not tell how to split compute", why(study, "plan"))
     first = next((answer for answer in plan.answers if answer.flops > plan.frontier.flops.max()), plan.answers[-1])
-    headline = (
-        f"With {number(first.flops)} FLOPs, train {count(first.numbers['params'])} parameters on "
-        f"{count(first.numbers['tokens'])} tokens"
-    )
+    best = f"train {count(first.numbers['params'])} parameters on {count(first.numbers['tokens'])} tokens"
+    headline = f"With {number(first.flops)} FLOPs, {best if first.ok else 'no best model is found'}"
+    said: tuple[Words, ...] = () if study.fit.ok else (f"{NOT_OK}: {study.fit.notes[0]}",)
     head = ("FLOPs", "parameters", share(plan.level), "tokens", share(plan.level), "tokens each", "loss", "")
     rows = []
     for answer in plan.answers:
@@ -73,7 +75,8 @@ def plan_section(study: Study) -> Section:
             ends(of.get("tokens"), count), number(numbers["tokens_per_param"], 3), number(numbers["loss"]),
             _where(answer),
         ))  # fmt: skip
-    table = Listing(head, rows, caption="The best model for a budget, C = 6 N D", words=frozenset({7}))
+    note = BEYOND if any(answer.reach > NEAR for answer in plan.answers) else ""
+    table = Listing(head, rows, caption="The best model for a budget, C = 6 N D", note=note, words=frozenset({7}))
     next_ = study.found.get("next_runs")
     figures = tuple(
         figure for figure in (frontier_figure(study), frontier_figure(study, "tokens_per_param")) if figure is not None
@@ -84,7 +87,7 @@ def plan_section(study: Study) -> Section:
         "plan",
         "What to train",
         headline,
-        tuple(plan.far[:1]) + beside,
+        said + tuple(plan.far[:1]) + beside,
         figures,
         tables,
         why(study, "surface", "next_runs"),
@@ -110,6 +113,8 @@ def _next_runs(study: Study) -> Listing:
         f"Now the standard error of {name} is {number(found.standard_error, 3)}. These runs, added one by one for at "
         f"most {number(found.budget, 3)} FLOPs in all, would narrow it most if the law holds."
     )
+    if study.headline.refused:
+        note += f" There is no interval of {name}, so this is rough: the order of the runs says more than the numbers."
     return Listing(head, rows, caption=f"The next runs that would tell most about {name}", note=note)
 
 

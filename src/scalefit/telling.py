@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,12 @@ from .figures import LETTERS, SYMBOLS, UNITS, names_of
 from .formula import SeparableLaw
 from .inlining import MINUS, count, number, short
 from .intervals import Doubt, Interval
-from .parts import name_of
+from .movement import Windows
+from .pages import Words
 from .status import Status
 from .studies import Study
+
+STILL = 1e-6  # relative change that is none
 
 
 def power(base: str, exponent: float, digits: int = 3) -> Markup:
@@ -180,9 +183,37 @@ def window_words(study: Study, row: Any) -> str:
     return words.get(str(row["kind"]), f"on the runs from {low} to {high} {unit} alone")
 
 
-def statistic_words(study: Study) -> str:
-    """What the statistic is, in words."""
-    name = name_of(study.statistic)
-    if name == "allocation_exponent":
-        return "the exponent a of the best model size, N ∝ Cᵃ"
-    return f"the exponent {symbol(name)} of {letter(study.fit.inputs[0])}"
+def telling_window(found: Windows) -> Any:
+    """The window that moves the statistic furthest; if noise explains that one but not another, the plainest."""
+    furthest, plainest = found.furthest, found.plainest
+    explained = furthest is not None and abs(furthest["beyond"]) <= 1
+    return plainest if found.holds is False and explained and plainest is not None else furthest
+
+
+def is_moved(found: Windows) -> bool:
+    """Whether leaving out runs changes the statistic at all: not where what is fixed gives it."""
+    return abs(found.moved) > STILL * abs(found.estimate.value)
+
+
+def without_empty(head: Sequence[Words], rows: Sequence[Sequence[Words]]) -> tuple[Any, Any]:
+    """Head and rows of a table without its last column, if that says nothing.
+
+    Examples
+    --------
+    >>> without_empty(("a", ""), [("1", "")])
+    (('a',), [('1',)])
+    """
+    if any(row[-1] for row in rows):
+        return head, rows
+    return head[:-1], [row[:-1] for row in rows]
+
+
+def formulas(many: int) -> str:
+    """Other formulas, counted.
+
+    Examples
+    --------
+    >>> formulas(1), formulas(4)
+    ('1 other formula fits', '4 other formulas fit')
+    """
+    return f"{many} other formula{'s' * (many != 1)} fit{'s' * (many == 1)}"

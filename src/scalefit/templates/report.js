@@ -47,5 +47,10 @@ for (const button of document.querySelectorAll("button.png")) {
   });
 }
 
-// Paper has no folds.
-addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("details")) part.open = true; });
+// Paper has no folds; afterwards they are as the reader had them.
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open])")];
+  for (const part of folded) part.open = true;
+});
+addEventListener("afterprint", () => { for (const part of folded) part.open = false; });
