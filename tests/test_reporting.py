@@ -526,3 +526,32 @@ def test_help_loads_neither_pandas_nor_jinja():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_budget_that_is_asked_is_the_answer(tmp_path, plane):
+    made = sf.report(plane, tmp_path / "a.html", resamples=50, budget=5e21)
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    best = sf.compute_optimal(made.fit, 5e21)
+    assert made.found["plan"].answers[-1].flops == 5e21
+    assert f"<sup>21</sup> FLOPs, {number(best.loss[0])} nats" in page
+    again = read_recipe(tmp_path / "a.json")
+    assert again.settings.budget == 5e21
+    for budget in (0, -1e20, float("nan"), True, "1e22"):
+        with pytest.raises(ValueError, match="budget must be a positive, finite number"):
+            sf.report(plane, tmp_path / "b.html", budget=budget)
+
+
+def test_a_size_all_of_whose_runs_lie_off_is_on_the_first_screen(tmp_path):
+    design = sf.grid(params=np.geomspace(6e7, 4e9, 8), tokens=np.geomspace(2e9, 2e11, 5))
+    frame = sf.simulate(sf.HOFFMANN_2022, design, noise=0.003).to_frame()
+    odd = frame["params"] == np.unique(frame["params"])[4]
+    frame.loc[odd, "loss"] *= 1.02
+    made = sf.report(sf.LossTable.from_frame(frame), tmp_path / "a.html", resamples=100)
+    without = sf.allocation_exponent(sf.fit(sf.Chinchilla, sf.LossTable.from_frame(frame[~odd])))
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    words = r"The 5 runs of \d+M parameters lie off together, ([\d.]+) % above the others; without them a is ([\d.]+)\."
+    found = re.search(words, page)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(2, abs=0.4)  # three standard errors of a mean of five
+    assert float(found[2]) == pytest.approx(without, abs=5e-4)
+    assert made.found["influence_by_size"].suspects.iloc[0]["rows"] == 5

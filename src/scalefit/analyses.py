@@ -62,6 +62,7 @@ class Context:
         Of the statistic.
     seed : int
     network : bool
+    budget : float, FLOPs, optional
 
     Examples
     --------
@@ -77,6 +78,7 @@ class Context:
     interval: Interval
     seed: int = 0
     network: bool = False
+    budget: float | None = None
 
     @property
     def table(self) -> LossTable:
@@ -163,8 +165,8 @@ def _plan(context: Context) -> Plan:
     _needs_plane(context, "What to train at a budget")
     spent = 6 * context.table.params * context.table.tokens
     inside = round_budgets(spent.min(), spent.max())
-    beyond = _round_up(float(spent.max()), DECADES)
-    asked = [budget for budget in inside if budget not in beyond][-2:] + beyond
+    beyond = _budgets(context)
+    asked = [budget for budget in inside if budget < min(beyond)][-2:] + beyond
     read = partial(compute_optimal, context.subject)
     return make_plan(read(inside), context.table, asked, fit=context.fit, read=read, level=context.level)
 
@@ -219,8 +221,7 @@ def _forecast(context: Context) -> Forecast:
     """The loss of larger runs, by the law and by others that fit about as well."""
     subject: Any = context.subject
     if context.of_plane:
-        spent = 6 * context.table.params * context.table.tokens
-        return forecast(subject, level=context.level, flops=_round_up(float(spent.max()), DECADES))
+        return forecast(subject, level=context.level, flops=_budgets(context))
     if len(context.fit.inputs) > 1:
         raise ValueError("Larger runs are forecast by a law of params and tokens, or of one input.")
     (name,) = context.fit.inputs
@@ -256,6 +257,13 @@ def _models(context: Context) -> dict[str, Any]:
     models: dict[str, Any] = {"law": context.law}
     surface = context.of_plane and len(context.table) <= MOST_SPLIT
     return {**models, "kernel surface": AnovaKernelRidge()} if surface else models
+
+
+def _budgets(context: Context) -> list[float]:
+    """The budget that was asked for, or round ones beyond the runs."""
+    if context.budget is not None:
+        return [context.budget]
+    return _round_up(float((6 * context.table.params * context.table.tokens).max()), DECADES)
 
 
 def _round_up(most: float, decades: Sequence[float]) -> list[float]:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from . import __version__
 from .analyses import OF_ROLLOUT, of_windows
-from .figures import names_of
+from .figures import UNITS, names_of
 from .formula import SeparableLaw
 from .inlining import NONE, count, number, short
 from .intervals import Doubt
@@ -38,6 +38,7 @@ from .telling import (
     window_words,
 )
 
+TOGETHER = 0.8  # of the runs of a size: half as far off as their mean, on its side
 TERMS = {
     "Law": "A formula for the loss, with its numbers: E is the loss that no size reaches; the exponents say how fast "
     "the rest falls with parameters N, tokens D or compute C.",
@@ -181,14 +182,35 @@ def _moves(study: Study) -> Card:
             )
         if found.holds is None and strongest is not None and strongest[0] > abs(found.moved):
             lines.append(f"{strongest[1]}.")
-    runs = study.found.get("influence")
-    if runs is not None and len(runs.suspects):
+    runs, size = study.found.get("influence"), _odd_size(study)
+    if size and found.holds:
+        answer, tone, lines = "One size of model lies off", "warn", [size, *lines]
+    elif size:
+        lines.append(size)
+    elif runs is not None and len(runs.suspects):
         off = len(runs.suspects)
         first = names_of(study)[runs.suspects.iloc[0]["row"]]
         lines.append(
             f"{off} of {runs.rows} runs {'lie' if off > 1 else 'lies'} off: {short(first, 40)}{' first' * (off > 1)}."
         )
     return Card(question, answer, tuple(lines), "moves", tone)
+
+
+def _odd_size(study: Study) -> str:
+    """Names the size whose runs lie off together, if there is one: not one whose mean a single run moves."""
+    sizes, runs = study.found.get("influence_by_size"), study.found.get("influence")
+    if sizes is None or runs is None or not len(sizes.suspects):
+        return ""
+    odd = sizes.suspects.iloc[0]
+    off = runs.units["apart"][np.isclose(runs.units[sizes.by], odd[sizes.by], rtol=1e-3)] / odd["apart"]
+    if np.mean(off > 0.5) < TOGETHER:
+        return ""
+    where = "above" if odd["apart"] > 0 else "below"
+    return (
+        f"The {odd['rows']} runs of {count(odd[sizes.by])} {UNITS.get(sizes.by, sizes.by)} lie off together, "
+        f"{100 * abs(odd['apart']):.2g} % {where} the others; without them {symbol(sizes.statistic)} is "
+        f"{number(sizes.estimate + odd['effect'], 3)}."
+    )
 
 
 def _next(study: Study) -> Card:
@@ -208,13 +230,15 @@ def _next(study: Study) -> Card:
             return Card(question, answer, (said, *doubtful, *lines), "plan", tone)
         return Card(question, "Unknown", tuple(lines), "plan", "doubt")
     far = [answer for answer in plan.answers if answer.flops > plan.frontier.flops.max()] or list(plan.answers)
-    first, found = far[0], study.found.get("next_runs")
+    asked = [answer for answer in plan.answers if answer.flops == study.settings.budget]
+    first, found = (asked or far)[0], study.found.get("next_runs")
     interval = first.intervals.get("params")
     known = f"{share(plan.level)}: {ends(interval, count)} parameters"
     known = "no interval can be given" if interval is None or interval.refused else known
     if not first.ok:
         return Card(question, "Unknown", (f"No best model is found at {number(first.flops)} FLOPs.",), "plan", "doubt")
-    lines = [f"for {number(first.flops)} FLOPs; {known}.", *doubtful]
+    loss = f", {number(first.numbers['loss'])} nats" if np.isfinite(first.numbers["loss"]) else ""
+    lines = [f"for {number(first.flops)} FLOPs{loss}; {known}.", *doubtful]
     if found is not None:
         run = found.plan.iloc[0]
         columns = {"params": "parameters", "tokens": "tokens"}

@@ -198,7 +198,14 @@ def _forecasts(study: Study) -> Listing | None:
         return None
     level = share(study.settings.level)
     name, values = _axis(made)
-    head = (UNITS.get(name, name), "loss", f"{level}, mean", f"{level}, a new run", "other formulas", "all of these")
+    head = (
+        UNITS.get(name, name),
+        "loss",
+        f"{level}, mean",
+        f"{level}, a new run",
+        "other formulas",
+        "mean and formulas",
+    )
     rows = []
     for at, (_, row) in zip(values, made.to_frame().iterrows(), strict=True):
         pairs = [(row[f"{name}low"], row[f"{name}high"]) for name in ("", "new_run_", "models_", "combined_")]

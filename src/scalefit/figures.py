@@ -37,7 +37,7 @@ NAMED = 2  # runs that are named in a cloud
 LETTERS = {"params": "N", "tokens": "D", "flops": "C"}
 UNITS = {"params": "parameters", "tokens": "tokens", "flops": "FLOPs"}
 SYMBOLS = {"allocation_exponent": "a", "alpha": "\u03b1", "beta": "\u03b2", "gamma": "\u03b3", "delta": "\u03b4"}
-LABELS = ("run", "model", "name", "id")  # columns that name a run, where a table has one
+LABELS = ("run", "run_name", "run_id", "model", "name", "id")  # columns that name a run, where a table has one
 
 
 def names_of(study: Study) -> list[str]:

@@ -192,6 +192,7 @@ def _settings(study: Study) -> dict[str, Any]:
         "weights": asked.weights,
         "scheme": None if asked.scheme is None else {"kind": type(asked.scheme).__name__, **vars(asked.scheme)},
         "resamples": asked.resamples, "seed": asked.seed, "level": asked.level, "network": asked.network,
+        "budget": asked.budget,
     }  # fmt: skip
 
 
@@ -216,12 +217,13 @@ def _read_settings(plain: Mapping[str, Any]) -> Settings:
     _need("inputs", plain["inputs"] or [], list, str)
     _need("weights", plain["weights"] or "", str)
     _need("network", plain["network"], bool)
+    _need("budget", plain["budget"] or 1.0, float)
     made = None
     if scheme is not None:
         made = SCHEMES[scheme["kind"]](**{key: value for key, value in scheme.items() if key != "kind"})
     return Settings(
         None if model is None else _read_model(model), None if plain["inputs"] is None else tuple(plain["inputs"]),
-        plain["weights"], made, plain["resamples"], plain["seed"], plain["level"], plain["network"],
+        plain["weights"], made, plain["resamples"], plain["seed"], plain["level"], plain["network"], plain["budget"],
     )  # fmt: skip
 
 

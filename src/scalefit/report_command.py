@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,6 +40,13 @@ Network = Annotated[bool, options.option("Model", "A network beside the law: min
 Page = Annotated[
     Path, options.option("Output", "The page; its numbers go into a .json beside it.", "-o", "--output", metavar="FILE")
 ]
+Budget = Annotated[
+    float | None,
+    options.option(
+        "Model", "Best model for this budget, by C = 6 N D; by default powers of ten beyond the runs.", "--budget",
+        metavar="FLOPS",
+    ),
+]  # fmt: skip
 From = Annotated[
     Path | None,
     options.option(
@@ -59,6 +67,7 @@ def report_command(
     delta: options.Delta = None,
     fix: options.Fix = None,
     tie: options.Tie = None,
+    budget: Budget = None,
     network: Network = False,
     columns: options.Columns = None,
     flops: options.Flops = None,
@@ -75,8 +84,10 @@ def report_command(
     """Write one page that says what the laws are, how sure they are, what moves them, and what to train next."""
     asked = Asked(True, None, resamples, seed, scheme, by, level, None)
     form = {"objective": objective, "space": space, "delta": delta, "fix": fix, "tie": tie}
-    chosen = {"law": law, "inputs": inputs, **form, "network": network, "weights": weights, "resamples": resamples,
-              "seed": seed, "scheme": scheme, "by": by, "level": level}  # fmt: skip
+    if budget is not None and not 0 < budget < math.inf:
+        raise options.usage("--budget", f"must be positive and finite, such as 1e22, not {budget:g}.")
+    chosen = {"law": law, "inputs": inputs, **form, "budget": budget, "network": network, "weights": weights,
+              "resamples": resamples, "seed": seed, "scheme": scheme, "by": by, "level": level}  # fmt: skip
     source: dict[str, Any] = {
         "table": table, "columns": columns, "flops": flops, "where": where, "best": best, "drop_invalid": drop_invalid,
     }  # fmt: skip
@@ -89,7 +100,7 @@ def report_command(
     with one_message():
         _check_files(table, output)
         if again is None:
-            made = _new(source, output, asked, law, form, inputs, weights, network)
+            made = _new(source, output, asked, law, form, inputs, weights, network, budget)
         else:
             made = _again(again, table, output)
         console().print(status_line(made.fit.ok, made.fit.notes or (made.fit.verdict,), _more(made)))
@@ -102,7 +113,7 @@ def report_command(
 
 def _new(
     source: dict[str, Any], output: Path, asked: Asked, law: options.LawName | None, form: dict[str, Any],
-    inputs: list[str] | None, weights: str | None, network: bool,
+    inputs: list[str] | None, weights: str | None, network: bool, budget: float | None,
 ) -> Study:  # fmt: skip
     """The report of a table."""
     from .reporting import DATASET, save
@@ -122,7 +133,7 @@ def _new(
     settings = Settings(
         model, None if inputs is None else tuple(inputs), weights, asked.chosen_scheme(),
         asked.resamples or interval_options.RESAMPLES,
-        asked.seed or 0, asked.share, network,
+        asked.seed or 0, asked.share, network, budget,
     )  # fmt: skip
     made = _study(runs, Path(source["table"]).name, settings)
     save(made, output, source=source)
@@ -207,4 +218,7 @@ def _more(made: Study) -> list[tuple[str, str]]:
     """What the page says first."""
     found = made.found.get("windows")
     notes = [("note", remark) for remark in made.fit.remarks]
-    return notes if found is None else [*notes, ("moved" if found.holds is False else "note", found.headline)]
+    if found is None:
+        return notes
+    said = [found.headline] if found.holds is False else [found.headline, found.against_noise]
+    return [*notes, ("moved" if found.holds is False else "note", "; ".join(filter(None, said)))]

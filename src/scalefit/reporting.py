@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from .answering import page_of
 from .datasets import load
@@ -24,7 +27,7 @@ def report(
     table: LossTable | None = None, path: str | os.PathLike[str] = "report.html", *, name: str | None = None,
     model: Any = None, inputs: str | Sequence[str] | None = None, weights: str | None = None,
     scheme: Scheme | None = None, resamples: int = 1000, seed: int = 0, level: float = 0.95, network: bool = False,
-    step: Step | None = None,
+    budget: float | None = None, step: Step | None = None,
 ) -> Study:  # fmt: skip
     """Write a page about a table of runs, and beside it the JSON file from which the same numbers can be made again.
 
@@ -49,6 +52,8 @@ def report(
         Nominal coverage of all intervals.
     network : bool
         Whether a network is fitted beside the law, which takes minutes and needs torch.
+    budget : float, FLOPs, optional
+        For which the best model is asked, by C = 6 N D; by default the powers of ten beyond the runs.
     step : callable, optional
         Takes what is being done, in words; gives a context in which it is done. For progress.
 
@@ -88,10 +93,18 @@ def report(
         )
     check_path(path)
     columns = (inputs,) if isinstance(inputs, str) else None if inputs is None else tuple(inputs)
-    settings = Settings(model, columns, weights, scheme, resamples, seed, level, network)
+    settings = Settings(model, columns, weights, scheme, resamples, seed, level, network, _budget(budget))
     made = study(table, name or "runs", settings, step=step)
     save(made, path)
     return made
+
+
+def _budget(budget: float | None) -> float | None:
+    if budget is None:
+        return None
+    if isinstance(budget, bool) or not isinstance(budget, Real) or not 0 < float(budget) < np.inf:
+        raise ValueError(f"budget must be a positive, finite number of FLOPs, such as 1e22, not {budget!r}.")
+    return float(budget)
 
 
 def check_path(path: str | os.PathLike[str]) -> None:

@@ -40,6 +40,8 @@ class Settings:
     level : float
     network : bool
         Whether a network is fitted beside the law, which takes minutes.
+    budget : float, FLOPs, optional
+        For which the best model is asked first; by default round ones beyond the runs.
 
     Examples
     --------
@@ -55,6 +57,7 @@ class Settings:
     seed: int = 0
     level: float = 0.95
     network: bool = False
+    budget: float | None = None
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -178,8 +181,9 @@ def study(table: LossTable, name: str, settings: Settings, *, step: Step | None 
     with step("reading intervals off the refits"):
         intervals = _intervals(fitted, boot, chosen.statistic, settings.level)
     context = Context(
-        fitted, boot, chosen.statistic, intervals[name_of(chosen.statistic)], settings.seed, settings.network
-    )
+        fitted, boot, chosen.statistic, intervals[name_of(chosen.statistic)], settings.seed, settings.network,
+        settings.budget,
+    )  # fmt: skip
     found: dict[str, Any] = {}
     for analysis, (words, make) in ANALYSES.items():
         with step(words):
