@@ -55,7 +55,7 @@ class LawRegressor(RegressorMixin, BaseEstimator):
     ----------
     law_ : Law
         With its numbers in.
-    objective_ : objective
+    objective_ : Huber, Squared or Absolute
         With delta as a number.
     objective_value_ : float
         Sum over rows, in the units of the objective.

@@ -49,7 +49,7 @@ class SlicedLaw(RegressorMixin, BaseEstimator):
         Fitted, in the order of the column that is held constant.
     ranges_ : (S, 2) array, count
         Smallest and largest value of that column in each slice.
-    objective_ : objective
+    objective_ : Huber, Squared or Absolute
         Of the slices; where a rule gave each its own delta, with the median of them.
     objective_value_ : float
         Its sum over all rows, those in no slice included.

@@ -38,7 +38,7 @@ class LogSpace(RegressorMixin, BaseEstimator):
         Fitted to (log X - center) / scale and log y.
     center_, scale_ : (k,) array
         Mean and standard deviation of the logarithms of the inputs, each row counted by its weight.
-    objective_ : objective
+    objective_ : Huber, Squared or Absolute
         What `regressor` minimises, as a loss of log residuals; least squares if it does not say.
     objective_value_ : float
         Sum over rows of that loss, without any penalty.
