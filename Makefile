@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 # Optional extras of the package itself; `make test EXTRAS=` leaves them out and the tests that need them skip by name.
-EXTRAS ?= parquet,network
+EXTRAS ?= parquet,network,train
 comma  := ,
 
 SOURCES := pyproject.toml README.md LICENSE $(shell find src data -type f -not -path '*/__pycache__/*' 2>/dev/null)
@@ -39,6 +39,11 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation '.[dev$(if $(EXTRAS),$(comma)$(EXTRAS))]'
+ifneq ($(findstring train,$(EXTRAS)),)
+	# An oracle of the tests; what its metadata asks for would bring another torch.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pyyaml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps mup
+endif
 	rm -f $(VENV)/.deps-* && touch $@
 
 # The package itself is installed, not linked: what is tested is what ships.

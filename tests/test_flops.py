@@ -6,7 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scalefit as sf
-from scalefit.flops import RULES, nonembedding_params, params_for, six_nd, tokens_for, transformer, with_inference
+from scalefit.flops import (
+    RULES,
+    exact_flops,
+    nonembedding_params,
+    params_for,
+    six_nd,
+    tokens_for,
+    total_params,
+    transformer,
+    with_inference,
+)
 
 counts = st.floats(1e3, 1e15)
 
@@ -74,6 +84,42 @@ def test_flops_of_a_transformer_are_those_of_its_matrices(depth, width):
     assert cost(params, 1e9) == pytest.approx(3 * forward * 1e9, rel=1e-13)
     without = transformer(vocabulary=vocabulary, context=context, aspect=width / depth, embeddings=False)
     assert without(params - vocabulary * d, 1e9) == pytest.approx(3 * forward * 1e9, rel=1e-13)
+
+
+# FLOPs of 5,000 tokens at V = 8192, two layers and a context of 50, by convention; worked out by hand to three digits
+CONVENTIONS = {128: (1.18e10, 4.33e10, 4.40e10), 512: (1.89e11, 3.15e11, 3.18e11), 4096: (1.21e13, 1.31e13, 1.31e13)}
+
+
+@pytest.mark.parametrize("width", CONVENTIONS)
+def test_conventions_of_one_run_are_as_far_apart_as_by_hand(width):
+    shape = {"width": width, "depth": 2, "vocabulary": 8192}
+    found = (
+        six_nd(nonembedding_params(2, width), 5000),
+        six_nd(total_params(**shape), 5000),
+        exact_flops(**shape, context=50, tokens=5000),
+    )
+    assert [float(f"{flops:.2e}") for flops in found] == list(CONVENTIONS[width])
+
+
+def test_the_worked_case_is_exact():
+    # the parts of one step at d = 512: layers, head, attention over the whole context and over half of it
+    shape = {"width": 512, "depth": 2, "vocabulary": 8192}
+    assert nonembedding_params(2, 512) == 6_291_456
+    assert total_params(**shape) == 6_291_456 + 4_194_304
+    layers, head, attention = 188_743_680_000, 125_829_120_000, 3_072_000_000
+    assert exact_flops(**shape, context=50, tokens=5000) == layers + head + attention
+    assert exact_flops(**shape, context=50, tokens=5000, causal=True) == layers + head + attention / 2
+
+
+def test_counts_of_many_widths_are_counts_of_each():
+    widths, shape = [16, 64, 4096], {"depth": 2, "vocabulary": 1000}
+    params = total_params(width=widths, **shape)
+    flops = exact_flops(width=widths, **shape, context=50, tokens=1e6)
+    assert params.tolist() == [total_params(width=width, **shape) for width in widths]
+    assert flops.tolist() == [exact_flops(width=width, **shape, context=50, tokens=1e6) for width in widths]
+    assert type(total_params(width=16, **shape)) is float
+    large = exact_flops(width=np.array([10**5]), **shape, context=50, tokens=np.array([10**14]))
+    assert large[0] > 1e25  # int64 would overflow
 
 
 @settings(deadline=None, derandomize=True)

@@ -119,6 +119,51 @@ def nonembedding_params(depth: ArrayLike, width: ArrayLike) -> Floats:
     return _plain(12.0 * _floats(depth) * _floats(width) ** 2)
 
 
+def total_params(*, width: ArrayLike, depth: ArrayLike, vocabulary: ArrayLike) -> Floats:
+    """Parameters of a transformer whose embedding is also its head, N = 12 n_layer d^2 + V d, without biases and norms.
+
+    Examples
+    --------
+    >>> total_params(width=512, depth=2, vocabulary=8192)
+    10485760.0
+    """
+    return _plain(_floats(nonembedding_params(depth, width)) + _floats(vocabulary) * _floats(width))
+
+
+def exact_flops(
+    *, width: ArrayLike, depth: ArrayLike, vocabulary: ArrayLike, context: ArrayLike, tokens: ArrayLike,
+    causal: bool = False,
+) -> Floats:  # fmt: skip
+    """FLOPs of all products of matrices in training, C = 6 N D + 12 n_layer n_ctx d D [1]_, N of `total_params`.
+
+    Parameters
+    ----------
+    width, depth, vocabulary, context, tokens : array_like, count
+        d, n_layer, V, n_ctx and D; feed-forward width 4 d, the embedding is also the head.
+    causal : bool
+        Count the half of attention that a causal mask leaves, 6 n_layer n_ctx d D [2]_, as `transformer` does.
+
+    Notes
+    -----
+    The convention is part of the number: nanoGPT, PaLM and torchtitan count this; Porian et al. the causal half; 6 N D,
+    `six_nd`, is commonest with all N; Kaplan et al. take N without the embedding, `nonembedding_params`. Hoffmann et
+    al.'s appendix F adds 6 V d D for the embedding as a product, and the softmax. Small models are far apart.
+
+    References
+    ----------
+    .. [1] Chowdhery et al. 2022, arXiv:2204.02311, appendix B.
+    .. [2] Porian et al. 2024, arXiv:2406.19146.
+
+    Examples
+    --------
+    >>> exact_flops(width=512, depth=2, vocabulary=8192, context=50, tokens=5000)
+    317644800000.0
+    """
+    attended = _floats(context) * (0.5 if causal else 1.0)
+    weights = _floats(total_params(width=width, depth=depth, vocabulary=vocabulary))
+    return _plain((6.0 * weights + 12.0 * _floats(depth) * attended * _floats(width)) * _floats(tokens))
+
+
 @dataclass(frozen=True)
 class Transformer:
     """Training FLOPs of a family of transformers that grow in depth and width alike; `transformer` makes one.
@@ -137,9 +182,10 @@ class Transformer:
     def __call__(self, params: ArrayLike, tokens: ArrayLike) -> Floats:
         """FLOPs of params and tokens, floats or (m,) arrays."""
         width = _floats(self.width(params))
-        depth = width / self.aspect
-        forward = 2.0 * nonembedding_params(depth, width) + 2.0 * depth * self.context * width
-        return _plain(3.0 * (forward + 2.0 * self.vocabulary * width) * _floats(tokens))
+        return exact_flops(
+            width=width, depth=width / self.aspect, vocabulary=self.vocabulary, context=self.context, tokens=tokens,
+            causal=True,
+        )  # fmt: skip
 
     def width(self, params: ArrayLike) -> Floats:
         """Width d of a model of so many parameters, in general no whole number.

@@ -1,0 +1,1 @@
+"""Theory: what laws of loss follow from the data alone."""

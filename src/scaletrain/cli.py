@@ -1,0 +1,53 @@
+"""The command line: `scaletrain train`, `coord-check`, `walks`, `export`, each from its room.
+
+torch, networkx and pandas are imported inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from typing import Annotated
+
+import typer
+
+from scalefit import __version__
+
+from .coordinates_command import coordinates_command
+from .train_command import export_command, train_command
+from .walks_command import walks_command
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 ok, 1 bad input or file, 2 usage, 3 a check of walks or coordinates failed, 130 interrupted.",
+)
+app.command("train")(train_command)
+app.command("walks")(walks_command)
+app.command("coord-check")(coordinates_command)
+app.command("export")(export_command)
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a letter that the terminal lacks is no failure
+    app()
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"scaletrain {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def scaletrain(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Train small transformers on walks over graphs, and write the loss tables that scalefit reads."""

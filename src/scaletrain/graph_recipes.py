@@ -1,0 +1,193 @@
+"""GraphRecipe: a graph by what it is made of, so that it can be made again; from TOML or from the command line."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from .graph_sources import barabasi_albert, erdos_renyi, read_graph
+from .graphs import LARGEST_KAPPA, LEAST, MOST, WEIGHTS, Graph
+
+Kind = Literal["erdos_renyi", "barabasi_albert", "file"]
+#: What each kind is made of.
+MADE_OF: dict[str, tuple[str, ...]] = {
+    "erdos_renyi": ("nodes", "edges"), "barabasi_albert": ("nodes", "attached"), "file": ("path",),
+}  # fmt: skip
+RANDOM: dict[str, Callable[..., Graph]] = {"erdos_renyi": erdos_renyi, "barabasi_albert": barabasi_albert}
+SHORT = {"er": "erdos_renyi", "ba": "barabasi_albert"}
+SPELLINGS = "er:NODES:EDGES, ba:NODES:ATTACHED, an edge list, a .graphml file, or a .toml file with a table [graph]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphRecipe:
+    """What a graph is made of: two graphs of one recipe are equal.
+
+    Parameters
+    ----------
+    kind : {"erdos_renyi", "barabasi_albert", "file"}
+    nodes : int, optional
+        Of a random graph.
+    edges : int, optional
+        Undirected edges, of an Erdos-Renyi graph.
+    attached : int, optional
+        Edges of each new node, of a Barabasi-Albert graph.
+    path : str, optional
+        Of an edge list or a GraphML file.
+    directed : bool
+        Whether the edges of an edge list have a direction.
+    seed : int
+        Of a random graph.
+    kappa : float
+        From 0, the unbiased walk, to 3: edge weights of density p(w) ~ w^-kappa.
+    weights_seed : int
+    support : (float, float)
+        Interval of the weights; not from the paper (value unknown).
+    symmetric : bool
+        Whether both directions of an edge share a weight; not from the paper (unknown).
+
+    Raises
+    ------
+    ValueError
+        If an entry is missing, belongs to another kind, or is out of its range.
+
+    Examples
+    --------
+    >>> recipe = GraphRecipe(kind="erdos_renyi", nodes=100, edges=300, kappa=1.0)
+    >>> recipe.build().name, recipe == GraphRecipe.from_dict(recipe.to_dict())
+    ('er-100-300-kappa1', True)
+    """
+
+    kind: Kind
+    nodes: int | None = None
+    edges: int | None = None
+    attached: int | None = None
+    path: str | None = None
+    directed: bool = False
+    seed: int = 0
+    kappa: float = 0.0
+    weights_seed: int = 0
+    support: tuple[float, float] = WEIGHTS
+    symmetric: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kind, str) or self.kind not in MADE_OF:
+            raise ValueError(f"kind must be one of {', '.join(MADE_OF)}, not {self.kind!r}.")
+        own = MADE_OF[self.kind]
+        for name in sorted({name for names in MADE_OF.values() for name in names}):
+            given = getattr(self, name) is not None
+            if given != (name in own):
+                fault = f"and has no {name}: leave it out" if given else f"but {name} is missing"
+                raise ValueError(f"a graph of kind {self.kind} is made of {' and '.join(own)}, {fault}.")
+        if self.path is not None and not (isinstance(self.path, str) and self.path):
+            raise ValueError(f"path must be the name of a file, not {self.path!r}.")
+        for name in ("nodes", "edges", "attached", "seed", "weights_seed"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+                raise ValueError(f"{name} must be a whole number from 0 on, not {value!r}.")
+        for name in ("directed", "symmetric"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}.")
+        if self.directed and self.kind != "file":
+            raise ValueError(f"a graph of kind {self.kind} has no directions: directed is for edge lists.")
+        self._check_bias()
+
+    def build(self) -> Graph:
+        """The graph.
+
+        Raises
+        ------
+        OSError, ValueError
+            If its file cannot be read, or there is no graph that can be walked on.
+        """
+        values = [getattr(self, name) for name in MADE_OF[self.kind]]
+        if self.kind == "file":
+            made = read_graph(*values, directed=self.directed)
+        else:
+            made = RANDOM[self.kind](*values, seed=self.seed)
+        return made.biased(self.kappa, seed=self.weights_seed, support=self.support, symmetric=self.symmetric)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Entries that make a difference, as a table of TOML has them."""
+        names = [*MADE_OF[self.kind], "directed" if self.kind == "file" else "seed"]
+        names += ["kappa", "weights_seed", "support", "symmetric"] if self.kappa else []
+        found = {name: getattr(self, name) for name in names if getattr(self, name) is not False}
+        return {"kind": self.kind, **found, **({"support": list(self.support)} if self.kappa else {})}
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any], *, folder: str | os.PathLike[str] = ".") -> GraphRecipe:
+        """Recipe of a table [graph]; a relative path is one from that folder.
+
+        Raises
+        ------
+        ValueError
+            If an entry is unknown, missing or impossible.
+
+        Examples
+        --------
+        >>> GraphRecipe.from_dict({"kind": "barabasi_albert", "nodes": 8000, "attached": 6}).seed
+        0
+        """
+        names = [one.name for one in fields(cls)]
+        unknown = [str(name) for name in entries if name not in names]
+        if unknown:
+            raise ValueError(f"[graph] has {', '.join(unknown)}, which it does not know; there are {', '.join(names)}.")
+        if "kind" not in entries:
+            raise ValueError(f"[graph] has no kind. It is one of {', '.join(MADE_OF)}.")
+        path = entries.get("path")
+        return cls(**{**entries, "path": str(Path(folder, path)) if path and isinstance(path, str) else path})
+
+    @classmethod
+    def parse(cls, text: str) -> GraphRecipe:
+        """Recipe of a few letters or of a file, as the command line takes it.
+
+        Raises
+        ------
+        OSError
+            If a .toml file cannot be read.
+        ValueError
+            If it is none of the spellings, or has no graph.
+
+        Examples
+        --------
+        >>> GraphRecipe.parse("er:1000:5000").to_dict()
+        {'kind': 'erdos_renyi', 'nodes': 1000, 'edges': 5000, 'seed': 0}
+        >>> GraphRecipe.parse("friends.txt").kind
+        'file'
+        """
+        kind = SHORT.get(text.partition(":")[0])
+        if kind is not None and ":" in text:
+            numbers, names = text.split(":")[1:], MADE_OF[kind]
+            if len(numbers) != len(names) or not all(one.isascii() and one.isdigit() for one in numbers):
+                raise ValueError(f"{text!r} names no graph. Write {SPELLINGS}.")
+            return cls(kind=kind, **dict(zip(names, map(int, numbers), strict=True)))  # type: ignore[arg-type]
+        if Path(text).suffix.lower() != ".toml":
+            return cls(kind="file", path=text)
+        try:
+            table = tomllib.loads(Path(text).read_text(encoding="utf-8")).get("graph")
+        except OSError as error:
+            raise OSError(f"{text} could not be read ({error.strerror}).") from error
+        except ValueError as error:  # of TOML or of UTF-8
+            raise ValueError(f"{text} is no TOML: {error}") from error
+        if not isinstance(table, dict):
+            raise ValueError(f"{text} has no table [graph].")
+        try:
+            return cls.from_dict(table, folder=Path(text).parent)
+        except ValueError as error:
+            raise ValueError(f"{text}: {error}") from error
+
+    def _check_bias(self) -> None:
+        if not _is_number(self.kappa) or not 0 <= self.kappa <= LARGEST_KAPPA:
+            raise ValueError(f"kappa must be a number from 0 (unbiased) to {LARGEST_KAPPA:g}, not {self.kappa!r}.")
+        ends = self.support
+        if not (isinstance(ends, list | tuple) and len(ends) == 2 and all(map(_is_number, ends))
+                and LEAST <= ends[0] < ends[1] <= MOST):  # fmt: skip
+            raise ValueError(f"support must be two rising, positive numbers, such as {list(WEIGHTS)}, not {ends!r}.")
+        object.__setattr__(self, "support", (float(ends[0]), float(ends[1])))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

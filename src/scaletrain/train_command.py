@@ -1,0 +1,131 @@
+"""`scaletrain train` and `scaletrain export`."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scalefit.terminal import console, duration, facts, print_note, visible
+
+from .endings import one_message
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .jobs import Job
+
+LINES = 30.0  # seconds between lines of progress where there is no terminal
+
+
+def train_command(
+    job: Annotated[Path, typer.Argument(help="TOML file with the tables graph, model, recipe and replicas.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the checkpoint, runs.csv and curves.csv.")],
+    device: Annotated[str, typer.Option(help="Device of torch: cpu, cuda, cuda:1.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=1, help="Threads of a CPU; several on a busy machine are slow.")] = 1,
+) -> None:
+    """Train the runs of one model shape, stacked into one model, and write their loss table.
+
+    Run again with the same folder, it goes on where it was stopped.
+    """
+    with one_message():
+        import torch
+
+        from .jobs import read_job
+        from .running import CURVES, RUNS, run
+
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill saves, too
+        torch.set_num_threads(threads)
+        made = read_job(job)
+        for note in made.graph.notes:
+            print_note(note)
+        with _progress(made) as advance:
+            runs = run(made, output, device=device, progress=advance, note=print_note)
+    _show(runs, made)
+    console().print(facts([("written", str(output / RUNS)), ("", str(output / CURVES))]))
+
+
+def export_command(
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors of `scaletrain train`, or its folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write, ending in .safetensors.")],
+    replica: Annotated[int, typer.Option(min=0, help="Which replica, from 0.")] = 0,
+) -> None:
+    """Write the weights of one run as safetensors, with shape and recipe as text in its header."""
+    with one_message():
+        from .checkpoints import export
+        from .running import CHECKPOINT
+
+        if output.suffix != ".safetensors":
+            raise ValueError(f"{output} must end in .safetensors.")
+        path = checkpoint / CHECKPOINT if checkpoint.is_dir() else checkpoint
+        if output.exists() and path.exists() and output.samefile(path):
+            raise ValueError(f"{output} is the checkpoint itself, which would be lost. Choose another file.")
+        pack = export(path, output, replica=replica)
+    one = pack.replicas[replica]
+    console().print(facts([
+        ("model", f"width {pack.shape.width}, {pack.shape.depth} layers, {pack.shape.params:,} parameters"),
+        ("run", f"lr {one.lr:g}, seed {one.seed}, data_seed {one.data_seed}"), ("written", str(output)),
+    ]))  # fmt: skip
+
+
+@contextmanager
+def _progress(job: Job) -> Iterator[Callable[[int, int], None]]:
+    """Progress on stderr: a bar on a terminal, else a line now and then."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    screen, start, replicas = console(stderr=True), monotonic(), len(job.pack.replicas)
+    per_step = replicas * job.pack.recipe.batch * job.pack.shape.context
+    first: list[int] = []
+    told = [start]
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}", markup=False),
+    )  # fmt: skip
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("steps", total=job.pack.recipe.steps, rate="")
+
+        def advance(done: int, total: int) -> None:
+            first.append(done - 1) if not first else None
+            now = monotonic()
+            per_second = (done - first[0]) / max(now - start, 1e-9)
+            words = (
+                f"{per_second * replicas:.3g} replica-steps/s, {per_second * per_step:.3g} tokens/s, "
+                f"{duration((total - done) / per_second)} left"
+            )
+            bar.update(task, completed=done, rate=words)
+            if not screen.is_terminal and now - told[0] > LINES:
+                told[0] = now
+                screen.print(f"step {done} of {total}, {words}", soft_wrap=True)
+
+        yield advance
+
+
+def _show(runs: pd.DataFrame, job: Job) -> None:
+    """Runs on the screen, the best first."""
+    from rich.table import Table
+
+    shape, screen = job.pack.shape, console()
+    model = f"width {shape.width}, {shape.depth} layers, {shape.params:,} parameters"
+    tokens = f"{job.pack.tokens:,} in {job.pack.recipe.steps} steps of {job.pack.recipe.batch} x {shape.context}"
+    floor, counting = runs["loss_floor"].iloc[0], runs["loss_counting"].iloc[0]
+    screen.print(facts([
+        ("graph", f"{job.graph.name}, {job.graph.nodes} nodes, {job.graph.edges} directed edges"), ("model", model),
+        ("tokens", tokens), ("floor", f"{floor:.5f} nats per token; counting transitions gives {counting:.5f}"),
+    ]))  # fmt: skip
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    for name in ("lr", "seed", "data_seed", "loss", "excess", "status"):
+        table.add_column(name, justify="left" if name == "status" else "right")
+    for row in runs.sort_values("loss").to_dict("records"):
+        table.add_row(*_cells(row))
+    screen.print(table)
+
+
+def _cells(row: dict[Any, Any]) -> list[str]:
+    loss = f"{row['loss']:.5f}" if row["loss"] == row["loss"] else "-"
+    excess = f"{row['excess']:.4g} +- {row['loss_se']:.2g}" if loss != "-" else "-"
+    return [f"{row['lr']:g}", str(row["seed"]), str(row["data_seed"]), loss, excess, visible(row["status"])]

@@ -1,0 +1,267 @@
+"""Training of a pack: one readable loop over updates of a stacked model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .config import Pack
+from .cross_entropy import linear_cross_entropy
+from .evaluation import Evaluation, WalkEvaluator
+from .graphs import Graph
+from .model import Params, hidden, initial, products_in
+from .optimiser import AdamW, schedule
+from .parametrization import EMBEDDING, multiplier
+from .walks import Walks
+
+TEST_WALKS = 400  # about 20,000 positions of walks of 50 nodes
+TEST_SEED = 0  # all runs on a graph are tested on the same walks
+POINTS = 50  # of a training curve
+AHEAD = 4096  # sequences that are drawn together: small batches one by one would cost a tenth of the time
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class State:
+    """Where training is: enough to go on bit by bit.
+
+    Attributes
+    ----------
+    step : int
+        Updates that are done.
+    params, means, squares : dict of str to (R, ...) tensor
+    losses : list of (step, (R,) tensor)
+        The training curve so far.
+    seconds, cpu_seconds : float
+        Of the updates so far.
+    """
+
+    step: int
+    params: Params
+    means: Params
+    squares: Params
+    losses: list[tuple[int, Tensor]]
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A pack after training.
+
+    Attributes
+    ----------
+    pack : Pack
+    params : dict of str to (R, ...) tensor
+    evaluation : Evaluation
+    diverged : (R,) array of bool
+        A loss of training or of the test was not finite.
+    curves : DataFrame
+        replica, step, tokens, lr, train_loss.
+    seconds, cpu_seconds : float
+        Of the updates of all replicas, without the evaluation.
+    """
+
+    pack: Pack
+    params: Params
+    evaluation: Evaluation
+    diverged: NDArray[np.bool_]
+    curves: pd.DataFrame
+    seconds: float
+    cpu_seconds: float
+
+
+def loss_of(params: Params, tokens: Tensor, pack: Pack) -> Tensor:
+    """Mean cross-entropy (R,) of sequences (R, B, length)."""
+    with products_in(pack.recipe.dtype, tokens.device):
+        states = hidden(params, tokens[..., :-1], pack.shape).flatten(1, 2) / multiplier(pack.shape, pack.recipe)
+        return linear_cross_entropy(states, params[EMBEDDING], tokens[..., 1:].flatten(1))
+
+
+class Trainer:
+    """Trains a pack step by step.
+
+    Parameters
+    ----------
+    pack : Pack
+    graph : Graph
+        With as many nodes as the model has tokens.
+    device : str
+        Of torch.
+    state : State, optional
+        To go on from.
+
+    Raises
+    ------
+    ValueError
+        If the vocabulary is not that of the graph, or there is no such device.
+
+    Examples
+    --------
+    >>> from scaletrain.config import Recipe, Replica, Shape
+    >>> ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
+    >>> recipe = Recipe(steps=3, batch=4)
+    >>> pack = Pack(shape=Shape(vocabulary=3, width=16), recipe=recipe, replicas=(Replica(lr=0.01),))
+    >>> trainer = Trainer(pack, ring)
+    >>> trainer.advance()
+    >>> trainer.step
+    1
+    """
+
+    def __init__(self, pack: Pack, graph: Graph, *, device: str = "cpu", state: State | None = None) -> None:
+        if graph.nodes != pack.shape.vocabulary:
+            raise ValueError(
+                f"the model has a vocabulary of {pack.shape.vocabulary}, but {graph.name} has {graph.nodes} nodes: set "
+                f"vocabulary = {graph.nodes}."
+            )
+        self.pack, self.graph, self.device = pack, graph, usable(device)
+        self.params = initial(pack.shape, pack.recipe, [one.seed for one in pack.replicas])
+        self.params = {name: value.to(self.device).requires_grad_(True) for name, value in self.params.items()}
+        self.optimiser = AdamW(self.params, pack.shape, pack.recipe, [one.lr for one in pack.replicas])
+        self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
+        self.losses: list[tuple[int, Tensor]] = []
+        self.every = max(1, pack.recipe.steps // POINTS)
+        seeds = sorted({one.data_seed for one in pack.replicas})
+        self._sources = [Walks(graph, pack.shape.length, seed).on(self.device) for seed in seeds]
+        self._source_of = torch.tensor([seeds.index(one.data_seed) for one in pack.replicas], device=self.device)
+        self._ahead = max(1, AHEAD // pack.recipe.batch)  # steps whose sequences are drawn together
+        self._drawn: tuple[int, Tensor] | None = None
+        if state is not None:
+            self._restore(state)
+
+    def batch(self, step: int) -> Tensor:
+        """(R, B, length) sequences of a step."""
+        size, block = self.pack.recipe.batch, step // self._ahead
+        if self._drawn is None or self._drawn[0] != block:
+            first, count = block * self._ahead * size, self._ahead * size
+            self._drawn = block, torch.stack([source.batch(first, count) for source in self._sources])
+        start = step % self._ahead * size
+        return self._drawn[1][:, start : start + size][self._source_of]
+
+    def advance(self) -> None:
+        """Make one update."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        losses = loss_of(self.params, self.batch(self.step), self.pack)
+        gradients = torch.autograd.grad(losses.sum(), list(self.params.values()))
+        self.optimiser.step(self.step, dict(zip(self.params, gradients, strict=True)))
+        if self.step % self.every == 0 or self.step == self.pack.recipe.steps - 1:
+            self.losses.append((self.step, losses.detach()))
+        self.step += 1
+        self.seconds += time.perf_counter() - wall
+        self.cpu_seconds += time.process_time() - cpu
+
+    @property
+    def state(self) -> State:
+        """Copy of where training is."""
+        names = self.optimiser.names
+        return State(
+            self.step,
+            {name: value.detach().clone() for name, value in self.params.items()},
+            dict(zip(names, (mean.clone() for mean in self.optimiser.means), strict=True)),
+            dict(zip(names, (square.clone() for square in self.optimiser.squares), strict=True)),
+            list(self.losses),
+            self.seconds,
+            self.cpu_seconds,
+        )
+
+    @torch.no_grad()
+    def _restore(self, state: State) -> None:
+        for place, name in enumerate(self.optimiser.names):
+            self.params[name].copy_(state.params[name])
+            self.optimiser.means[place].copy_(state.means[name])
+            self.optimiser.squares[place].copy_(state.squares[name])
+        self.step, self.losses = state.step, list(state.losses)
+        self.seconds, self.cpu_seconds = state.seconds, state.cpu_seconds
+
+
+def train(pack: Pack, graph: Graph, *, device: str = "cpu", progress: Progress | None = None) -> Trained:
+    """Train a pack on the walks of a graph, and evaluate it.
+
+    Parameters
+    ----------
+    pack : Pack
+    graph : Graph
+        With as many nodes as the model has tokens.
+    device : str
+        Of torch.
+    progress : callable, optional
+        Called with the number of updates that are done, and of all.
+
+    Raises
+    ------
+    ValueError
+        As `Trainer`.
+
+    Notes
+    -----
+    The same pack on the same device and version of torch gives the same bits. On a CPU one thread is the safe choice:
+    ``torch.set_num_threads(1)``.
+
+    Examples
+    --------
+    >>> from scaletrain.config import Recipe, Replica, Shape
+    >>> ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
+    >>> recipe = Recipe(steps=3, batch=4)
+    >>> pack = Pack(shape=Shape(vocabulary=3, width=16), recipe=recipe, replicas=(Replica(lr=0.01),))
+    >>> train(pack, ring).evaluation.loss.shape
+    (1,)
+    """
+    trainer = Trainer(pack, graph, device=device)
+    while trainer.step < pack.recipe.steps:
+        trainer.advance()
+        if progress is not None:
+            progress(trainer.step, pack.recipe.steps)
+    return finished(trainer)
+
+
+def finished(trainer: Trainer) -> Trained:
+    """What a trainer has made, evaluated."""
+    pack = trainer.pack
+    test = Walks(trainer.graph, pack.shape.length, TEST_SEED, "test").batch(0, TEST_WALKS)
+    evaluation = WalkEvaluator(trainer.graph, test, trainer.device)(trainer.params, pack.shape, pack.recipe)
+    losses = torch.stack([loss for _, loss in trainer.losses]).double().cpu().numpy()  # (points, R)
+    bad = ~np.isfinite(losses).all(axis=0) | ~np.isfinite(evaluation.loss)
+    params = {name: value.detach() for name, value in trainer.params.items()}
+    return Trained(pack, params, evaluation, bad, _curves(trainer, losses), trainer.seconds, trainer.cpu_seconds)
+
+
+def usable(device: str) -> torch.device:
+    """Device of torch, if it is there.
+
+    Raises
+    ------
+    ValueError
+        If torch knows no such device, or this machine has none.
+
+    Examples
+    --------
+    >>> usable("cpu")
+    device(type='cpu')
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ValueError(f"there is no device {device!r} here ({reason}). Use device 'cpu'.") from error
+    return torch.device(device)
+
+
+def _curves(trainer: Trainer, losses: NDArray[np.float64]) -> pd.DataFrame:
+    """Training curves, a row per replica and point."""
+    pack, steps = trainer.pack, [step for step, _ in trainer.losses]
+    per_step = pack.recipe.batch * pack.shape.context
+    frames: list[dict[str, Any]] = [
+        {"replica": r, "step": step + 1, "tokens": (step + 1) * per_step,
+         "lr": one.lr * schedule(step, pack.recipe), "train_loss": losses[place, r]}
+        for r, one in enumerate(pack.replicas) for place, step in enumerate(steps)
+    ]  # fmt: skip
+    return pd.DataFrame(frames)

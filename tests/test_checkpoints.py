@@ -1,0 +1,104 @@
+"""Checkpoints: training goes on bit by bit from a file; a file of another run is refused."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+safetensors = pytest.importorskip("safetensors")
+
+from scaletrain.checkpoints import export, load_state, save_state
+from scaletrain.config import Pack, Recipe, Replica, Shape
+from scaletrain.graph_sources import erdos_renyi
+from scaletrain.model import hidden, logits
+from scaletrain.training import Trainer, finished
+
+GRAPH = erdos_renyi(20, 60, seed=0)
+PACK = Pack(
+    shape=Shape(vocabulary=20, width=16, length=8),
+    recipe=Recipe(steps=20, batch=2),
+    replicas=(Replica(lr=0.01), Replica(lr=0.02, seed=1)),
+)
+
+
+def advanced(steps, state=None):
+    trainer = Trainer(PACK, GRAPH, state=state)
+    while trainer.step < steps:
+        trainer.advance()
+    return trainer
+
+
+def test_training_goes_on_bit_by_bit_from_a_file(tmp_path):
+    path = tmp_path / "state.safetensors"
+    save_state(path, advanced(7).state, PACK, GRAPH)
+    resumed, whole = advanced(20, load_state(path, PACK, GRAPH)), advanced(20)
+    assert all(torch.equal(resumed.params[name], whole.params[name]) for name in whole.params)
+    again, made = (finished(trainer) for trainer in (resumed, whole))
+    assert again.curves.equals(made.curves)
+    assert again.evaluation.loss.tolist() == made.evaluation.loss.tolist()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(PACK, shape=replace(PACK.shape, depth=1)),
+        replace(PACK, recipe=replace(PACK.recipe, steps=21)),
+        replace(PACK, replicas=PACK.replicas[:1]),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, other):
+    path = tmp_path / "state.safetensors"
+    save_state(path, advanced(1).state, PACK, GRAPH)
+    with pytest.raises(ValueError, match="checkpoint of another run"):
+        load_state(path, other, GRAPH)
+    with pytest.raises(ValueError, match="checkpoint of another run"):
+        load_state(path, PACK, erdos_renyi(20, 60, seed=1))
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(ValueError, match="is no checkpoint"):
+        load_state(path, PACK, GRAPH)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(b"old")
+
+    def full(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        save_state(path, advanced(1).state, PACK, GRAPH)
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["state.safetensors"]
+
+
+def test_an_exported_model_is_that_of_its_replica(tmp_path):
+    checkpoint, path = tmp_path / "state.safetensors", tmp_path / "model.safetensors"
+    trainer = advanced(20)
+    save_state(checkpoint, trainer.state, PACK, GRAPH)
+    assert export(checkpoint, path, replica=1) == PACK
+    with safetensors.safe_open(path, framework="pt") as file:
+        header = file.metadata()
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert json.loads(header["replica"]) == {"lr": 0.02, "seed": 1, "data_seed": 0}
+    tokens = torch.arange(7).view(1, 1, 7)
+    shape = Shape(**json.loads(header["shape"]))
+    states = hidden({name: value[None] for name, value in weights.items()}, tokens, shape)[0] / float(
+        header["multiplier"]
+    )
+    expected = logits(trainer.params, tokens.expand(2, 1, 7), PACK.shape, PACK.recipe)[1]
+    torch.testing.assert_close(states @ weights["embedding"].T, expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="replicas 0 to 1, not 2"):
+        export(checkpoint, path, replica=2)
+
+
+def test_an_exported_model_is_no_checkpoint(tmp_path):
+    save_state(tmp_path / "state", advanced(1).state, PACK, GRAPH)
+    export(tmp_path / "state", tmp_path / "model")
+    with pytest.raises(ValueError, match="is no checkpoint of `scaletrain train`"):
+        load_state(tmp_path / "model", PACK, GRAPH)
