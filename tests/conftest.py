@@ -2,8 +2,12 @@
 
 import os
 
-import pytest
-from hypothesis import settings
+# Before numpy and torch are loaded: `make test` runs several processes, and small matrices gain nothing from threads.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 settings.register_profile("scalefit", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("scalefit")
