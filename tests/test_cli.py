@@ -655,8 +655,8 @@ def test_a_letter_that_the_encoding_lacks_is_no_failure():
 
 def test_a_pipe_gets_no_colour_and_a_terminal_that_is_asked_for_gets_some():
     environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
-    assert "\x1b" not in process(*PYTHIA, env=environment).stdout
-    assert "\x1b[" in process(*PYTHIA, env={**environment, "FORCE_COLOR": "1"}).stdout
+    assert "\x1b" not in process("datasets", env=environment).stdout
+    assert "\x1b[" in process("datasets", env={**environment, "FORCE_COLOR": "1"}).stdout
 
 
 def test_progress_is_shown_on_a_terminal_and_only_on_stderr():
