@@ -13,8 +13,9 @@ STAMP   := $(VENV)/.deps-$(if $(EXTRAS),$(subst $(comma),-,$(EXTRAS)),none)
 demo: $(VENV)/.installed
 	$(BIN)/python -m scalefit.demo -o out
 
+# A process per core, each of which loads torch: hence at most four. `make test ARGS="-n 0"` is one process.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check .

@@ -2,6 +2,10 @@
 
 import os
 
+# Before numpy and torch are loaded: `make test` runs several processes, and small matrices gain nothing from threads.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
 import pytest
 from hypothesis import settings
 

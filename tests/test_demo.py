@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,44 +19,52 @@ APP.command()(demo.main)
 COMMITTED = Path(__file__).parents[1] / "docs" / "images" / "pythia.png"
 
 
+def invoke(*arguments, data):
+    return CliRunner().invoke(APP, list(arguments), env={"COLUMNS": "80", "NO_COLOR": "1", "SCALEFIT_DATA": str(data)})
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-    def invoke(*arguments, data=tmp_path):
-        return CliRunner().invoke(
-            APP, list(arguments), env={"COLUMNS": "80", "NO_COLOR": "1", "SCALEFIT_DATA": str(data)}
-        )
-
-    return invoke
+    return partial(invoke, data=tmp_path)
 
 
-def test_summary_and_figure(run, tmp_path):
-    result = run("-o", "out")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Folder of the figure of one demo, and what it printed."""
+    folder = tmp_path_factory.mktemp("demo")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = invoke("-o", "out", data=folder)
     assert result.exit_code == 0, result.output
-    check_golden("demo", result.stdout)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["pythia.png", "pythia.svg"]
+    return folder / "out", result.stdout
 
 
-def test_figure_is_as_wide_as_a_page_and_names_its_laws(run):
-    run("-o", "out")
-    with Image.open("out/pythia.png") as picture:
+def test_summary_and_figure(made):
+    out, printed = made
+    check_golden("demo", printed)
+    assert sorted(path.name for path in out.iterdir()) == ["pythia.png", "pythia.svg"]
+
+
+def test_figure_is_as_wide_as_a_page_and_names_its_laws(made):
+    out, _ = made
+    with Image.open(out / "pythia.png") as picture:
         assert picture.size == (1400, 580)
-    labels = re.findall("<!-- (.*) -->", Path("out/pythia.svg").read_text(encoding="utf-8"))
+    labels = re.findall("<!-- (.*) -->", (out / "pythia.svg").read_text(encoding="utf-8"))
     assert {r"with offset, $\alpha$ = 0.149", r"without offset, $\alpha$ = 0.083", "exponential", "6.9B"} <= set(labels)
 
 
-def test_the_figure_is_the_same_twice(run):
-    run("-o", "one")
+def test_the_figure_is_the_same_twice(made, run):
+    out, _ = made
     run("-o", "two")
     for name in ("pythia.png", "pythia.svg"):
-        assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
+        assert (out / name).read_bytes() == Path("two", name).read_bytes()
 
 
-def test_the_picture_of_the_readme_has_the_size_of_the_demo(run):
-    run("-o", "out")
-    with Image.open(COMMITTED) as shown, Image.open("out/pythia.png") as made:
-        assert shown.size == made.size
+def test_the_picture_of_the_readme_has_the_size_of_the_demo(made):
+    out, _ = made
+    with Image.open(COMMITTED) as shown, Image.open(out / "pythia.png") as drawn:
+        assert shown.size == drawn.size
 
 
 def test_the_published_laws_beside_their_optimum(run, chinchilla):

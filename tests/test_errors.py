@@ -387,7 +387,7 @@ def test_what_is_no_fit_is_not_resampled(what):
     assert missing_words(message, "sf.fit or sf.fit_curves", type(what).__name__) == []
 
 
-@pytest.mark.parametrize("scheme", ["wild", sf.Wild, 3, sf.wild_bca], ids=repr)
+@pytest.mark.parametrize("scheme", ["wild", sf.Wild, 3, sf.wild_bca], ids=lambda scheme: repr(scheme)[:20])
 def test_what_is_no_scheme_is_refused_with_those_there_are(scheme):
     message = type_refusal(sf.bootstrap, CURVE, scheme)
     assert missing_words(message, "Wild(...)", "Pairs(...)", "wild_bca()", repr(scheme)) == []

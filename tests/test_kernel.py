@@ -68,7 +68,9 @@ CHECKS = [  # it takes no other array API
 ]
 
 
-@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("estimator", "check"), CHECKS, ids=lambda value: value.func.__name__ if hasattr(value, "func") else str(value)
+)
 def test_scikit_learn_accepts_it(estimator, check):
     check(estimator)
 

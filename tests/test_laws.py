@@ -197,14 +197,15 @@ def test_every_shipped_law_reads_bounds_off_the_data_or_is_separable():
             assert all(np.isfinite(ends).all() and ends[0] < ends[1] for ends in bounds.values())
 
 
-@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
 @pytest.mark.parametrize("law", [Kaplan, BrokenPowerLaw])
-def test_the_unit_of_the_inputs_does_not_matter(law, unit):
+def test_the_unit_of_the_inputs_does_not_matter(law):
     truth, X = (KAPLAN_2020, SURFACE.to_numpy()) if law is Kaplan else (BREAKS["steeper"][0], WINDOW[:, None])
     y = truth(*X.T) * np.exp(0.003 * np.random.default_rng(4).standard_normal(len(X)))
-    here, there = (LawRegressor(law).fit(factor * X, y) for factor in (1.0, unit))
-    assert there.objective_value_ == pytest.approx(here.objective_value_, rel=1e-9)
-    assert there.predict(unit * X) == pytest.approx(here.predict(X), rel=1e-6)
+    here = LawRegressor(law).fit(X, y)
+    for unit in (1e-12, 1.0, 1e12):
+        there = LawRegressor(law).fit(unit * X, y)
+        assert there.objective_value_ == pytest.approx(here.objective_value_, rel=1e-9)
+        assert there.predict(unit * X) == pytest.approx(here.predict(X), rel=1e-6)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from scalefit.replicates import loop
 
 torch = pytest.importorskip("torch", reason="needs the extra 'network'")
 
-from scalefit.network_training import Recipe, Rows, Stack, find_device, train  # noqa: E402
+from scalefit.network_training import Recipe, Rows, Stack, find_device, train
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 2))

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache, lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -28,7 +29,7 @@ app = typer.Typer()
 app.command("report")(report_command)
 app.command("other")(lambda: None)
 
-FEW = 150  # resamples: these tests are about the page, not about its numbers
+FEW = 80  # resamples: these tests are about the page, not about its numbers
 NASTY = "<script>alert(1)</script>\"'&$(rm -rf ~);`id`</title>"
 FORMULA = '=HYPERLINK("http://example.org","x")'
 
@@ -212,6 +213,7 @@ def test_a_table_of_params_alone_says_what_cannot_be_had(name):
     assert "Traceback" not in html
 
 
+@lru_cache(maxsize=1)  # its figures take a second
 def page(made):
     from scalefit.answering import page_of
 
@@ -315,8 +317,12 @@ def test_a_fit_that_is_not_ok_is_not_headlined_as_a_law(plane):
 
 
 def test_a_law_of_params_and_flops_has_a_page(plane):
-    made = study(plane, "other inputs", Settings(inputs=("params", "flops"), resamples=FEW))
+    frame = plane.to_frame()
+    law = 1.7 + 400 * frame["params"] ** -0.34 + 1e4 * frame["flops"] ** -0.2
+    frame["loss"] = law * np.exp(np.random.default_rng(0).normal(0, 0.004, len(frame)))
+    made = study(sf.LossTable.from_frame(frame), "other inputs", Settings(inputs=("params", "flops"), resamples=FEW))
     assert made.fit.inputs == ("params", "flops")
+    assert made.fit.ok
     text = words_of(made)
     assert "The law is L =" in page(made).headline
     assert "unpack" not in " ".join((text, *made.missing.values()))
@@ -367,6 +373,21 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@cache
+def report_json():
+    """What the command writes beside the page of the runs in the folder of the first test that asks."""
+    run("runs.csv", "-o", "a.html", "--resamples", 10, "--delta", "0.01")
+    Path("a.html").unlink()
+    return Path("a.json").read_text()
+
+
+@pytest.fixture
+def made(folder):
+    """The folder with a.json of its runs."""
+    Path("a.json").write_text(report_json())
+    return folder
+
+
 def test_the_command_writes_both_files_and_makes_them_again(folder):
     made = run("runs.csv", "-o", "a.html", "--law", "power", "--delta", "0.01")
     assert made.exit_code == 3, made.output  # seven rows have no interval
@@ -379,22 +400,21 @@ def test_the_command_writes_both_files_and_makes_them_again(folder):
     assert json.loads(kept)["settings"]["model"]["objective"]["delta"] == 0.01
 
 
-def test_a_table_that_changed_is_told(folder):
-    run("runs.csv", "-o", "a.html", "--resamples", FEW)
+def test_a_table_that_changed_is_told(made):
     frame = pd.read_csv("runs.csv")
-    frame.loc[3, "loss"] += 0.1
+    frame.loc[3, "loss"] += 0.005
     frame.to_csv("runs.csv", index=False)
     again = run("--from", "a.json", "-o", "b.html")
     assert "has changed since a.json was made" in again.stderr
     assert re.search(r"all \d\d+ numbers are those of a.json", again.stderr)  # of the rows that were kept
-    assert "has changed since" in (folder / "b.html").read_text(encoding="utf-8")
+    assert "has changed since" in (made / "b.html").read_text(encoding="utf-8")
     other = run("runs.csv", "--from", "a.json", "-o", "c.html")
     assert "its protocol on other data" in other.stderr
-    assert json.loads((folder / "c.json").read_text())["settings"]["resamples"] == FEW
+    assert json.loads((made / "c.json").read_text())["settings"]["resamples"] == 10
 
 
-def test_a_report_json_that_someone_changed_is_refused(folder):
-    run("runs.csv", "-o", "a.html", "--resamples", FEW)
+@pytest.mark.usefixtures("made")
+def test_a_report_json_that_someone_changed_is_refused():
     content = json.loads(Path("a.json").read_text())
     content["table"]["columns"]["loss"][0] += 0.01
     Path("a.json").write_text(json.dumps(content))
@@ -404,6 +424,7 @@ def test_a_report_json_that_someone_changed_is_refused(folder):
     assert not Path("b.html").exists()
 
 
+@pytest.mark.usefixtures("made")
 @pytest.mark.parametrize(
     ("part", "value"),
     [
@@ -417,8 +438,7 @@ def test_a_report_json_that_someone_changed_is_refused(folder):
         (("table", "columns", "loss"), [1.0]),
     ],
 )
-def test_a_report_json_with_a_part_of_another_kind_is_damaged(folder, part, value):
-    run("runs.csv", "-o", "a.html", "--resamples", 10, "--delta", "0.01")
+def test_a_report_json_with_a_part_of_another_kind_is_damaged(part, value):
     content = json.loads(Path("a.json").read_text())
     *way, last = part
     inner = content
@@ -529,7 +549,7 @@ def test_help_loads_neither_pandas_nor_jinja():
 
 
 def test_a_budget_that_is_asked_is_the_answer(tmp_path, plane):
-    made = sf.report(plane, tmp_path / "a.html", resamples=50, budget=5e21)
+    made = sf.report(plane, tmp_path / "a.html", resamples=30, budget=5e21)
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
     best = sf.compute_optimal(made.fit, 5e21)
     assert made.found["plan"].answers[-1].flops == 5e21
@@ -546,7 +566,7 @@ def test_a_size_all_of_whose_runs_lie_off_is_on_the_first_screen(tmp_path):
     frame = sf.simulate(sf.HOFFMANN_2022, design, noise=0.003).to_frame()
     odd = frame["params"] == np.unique(frame["params"])[4]
     frame.loc[odd, "loss"] *= 1.02
-    made = sf.report(sf.LossTable.from_frame(frame), tmp_path / "a.html", resamples=100)
+    made = sf.report(sf.LossTable.from_frame(frame), tmp_path / "a.html", resamples=30)
     without = sf.allocation_exponent(sf.fit(sf.Chinchilla, sf.LossTable.from_frame(frame[~odd])))
     page = (tmp_path / "a.html").read_text(encoding="utf-8")
     words = r"The 5 runs of \d+M parameters lie off together, ([\d.]+) % above the others; without them a is ([\d.]+)\."
