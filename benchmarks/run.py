@@ -1,7 +1,8 @@
 """Every benchmark in one run, and the page that tells of them.
 
-make bench                       # prints the page, writes docs/benchmarks.md and benchmarks/results.json
-python benchmarks/run.py --quick # fewer tables and refits, writes nothing
+make bench                                     # prints the page, writes docs/benchmarks.md and benchmarks/results.json
+python benchmarks/run.py --quick               # fewer tables and refits, writes nothing
+python benchmarks/run.py --only walks trainer  # the others as they were
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import json
 import platform
 import textwrap
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,11 @@ import bootstrap
 import kernel
 import network
 import solver
+import trainer
+import walks
 from common import REFITS, ROOT, Row, geometric_mean
+
+RESULTS = ROOT / "benchmarks" / "results.json"
 
 
 def paragraph(text: str) -> list[str]:
@@ -35,6 +41,13 @@ def paragraph(text: str) -> list[str]:
 
 def table(head: str, rows: list[str]) -> list[str]:
     return ["", head, "|" + "---|" * (head.count("|") - 1), *rows]
+
+
+def dates(measured: dict[str, str]) -> str:
+    """When the sections were measured: the usual date, and what has another."""
+    usual = max(sorted(set(measured.values())), key=list(measured.values()).count)
+    others = [f"{name} {date}" for name, date in measured.items() if date != usual]
+    return ", ".join([usual, *others])
 
 
 def met(value: bool) -> str:
@@ -50,11 +63,12 @@ def render(results: dict[str, Any]) -> str:
         baseline) / (time of scalefit) in one run, and in one process unless said, on one BLAS thread; the milliseconds
         are for orientation only. A gap is our objective over the baseline's, minus one: negative where ours is lower.
         Targets are the project's own."""),
-        *paragraph(f"{machine['date']}, {machine['cpu']}, Python {machine['python']}, numpy {machine['numpy']}, scipy "
-                   f"{machine['scipy']}."),
+        *paragraph(f"{dates(results['measured'])}, {machine['cpu']}, Python {machine['python']}, numpy "
+                   f"{machine['numpy']}, scipy {machine['scipy']}."),
         *whole_jobs(results["curves"]), *solver_section(results["solver"], results["surface"]),
         *surface_section(results["kernel"], results["network"], results["allocation"]),
         *memory_section(results["memory"]), *peer_section(results["peer"]), *missed_section(results["missed_refits"]),
+        *walks_section(results["walks"]), *trainer_section(results["trainer"]),
     ]) + "\n"  # fmt: skip
 
 
@@ -185,25 +199,68 @@ def missed_section(rows: list[Row]) -> list[str]:
     ]  # fmt: skip
 
 
+def walks_section(rows: list[Row]) -> list[str]:
+    text = """Steps a second of random walks of 50 nodes, on graphs of 50 thousand nodes and 2 million edges. The
+        baseline is a loop over `random.choice` of the neighbours of a networkx graph, as a user writes it."""
+    return [
+        "", "## Walks", *paragraph(text),
+        *table("| graph | walks by | M steps/s | M steps per CPU-second | loops, M steps/s | ratio | target |", [
+            f"| {r['graph']} | {r['job']} | {r['steps_per_s'] / 1e6:.1f} | {r['steps_per_cpu_s'] / 1e6:.1f} | "
+            f"{r['loops_per_s'] / 1e6:.2f} | {r['ratio']:.0f}x | {walks_target(r)} |" for r in rows
+        ]),
+        *paragraph(f"Load of the machine {min(r['load'] for r in rows):.1f} to {max(r['load'] for r in rows):.1f}. "
+                   f"{walks.WHY}"),
+    ]  # fmt: skip
+
+
+def walks_target(row: Row) -> str:
+    if row["target"] is None:
+        return ""
+    return f"{row['target'] / 1e6:.0f} M steps/s {met(row['steps_per_s'] >= row['target'])}"
+
+
+def trainer_section(results: dict[str, list[Row]]) -> list[str]:
+    text = """One update of the stacked trainer against a plain loop of nn.Module, torch.optim.AdamW and F.cross_entropy
+        with the same weights, data and losses (benchmarks/plain_loop.py), on one thread; CPU time, least of interleaved
+        blocks. Then a stack of 4 and 16 replicas against as many apart."""
+    loads = [row["load"] for row in results["single"]]
+    return [
+        "", "## The trainer on a CPU", *paragraph(text), *trainer.lines(results),
+        *paragraph(f"Load of the machine {min(loads):.1f} to {max(loads):.1f}. {trainer.WHY}"),
+        *paragraph("On a GPU nothing has been measured: `python benchmarks/trainer_gpu.py` does it where one is."),
+    ]  # fmt: skip
+
+
+#: What is measured, by name; each is given whether the run is a quick one.
+SECTIONS: dict[str, Callable[[bool], Any]] = {
+    "curves": bootstrap.curve_jobs, "surface": bootstrap.surface_job, "peer": bootstrap.peer,
+    "memory": lambda quick: bootstrap.memory(), "solver": solver.solver_rows, "missed_refits": solver.missed_refits,
+    "kernel": kernel.kernel_rows, "network": network.network_rows, "allocation": allocation.rows,
+    "walks": walks.walk_rows, "trainer": trainer.trainer_rows,
+}  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a smaller run that writes nothing")
-    quick = parser.parse_args().quick
-    results = {
-        "machine": {
-            "date": time.strftime("%Y-%m-%d"), "cpu": f"{platform.machine()}, {os.cpu_count()} cores",
-            "python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__,
-        },
-        "curves": bootstrap.curve_jobs(quick), "surface": bootstrap.surface_job(quick), "peer": bootstrap.peer(quick),
-        "memory": bootstrap.memory(), "solver": solver.solver_rows(quick), "missed_refits": solver.missed_refits(quick),
-        "kernel": kernel.kernel_rows(quick), "network": network.network_rows(quick),
-        "allocation": allocation.rows(quick),
+    parser.add_argument(
+        "--only", nargs="+", choices=SECTIONS, help="measure these anew, and keep the others as they are"
+    )
+    asked = parser.parse_args()
+    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if asked.only else {"measured": {}}
+    machine = {
+        "cpu": f"{platform.machine()}, {os.cpu_count()} cores", "python": platform.python_version(),
+        "numpy": np.__version__, "scipy": scipy.__version__,
     }  # fmt: skip
+    results = {**kept, "machine": machine}
+    for name in asked.only or SECTIONS:
+        results[name] = SECTIONS[name](asked.quick)
+        results["measured"][name] = time.strftime("%Y-%m-%d")
     page = render(results)
     print(page)
-    if not quick:
+    if not asked.quick:
         (ROOT / "docs" / "benchmarks.md").write_text(page)
-        (ROOT / "benchmarks" / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

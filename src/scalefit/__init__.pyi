@@ -1,4 +1,5 @@
 from . import flops as flops
+from . import theory as theory
 from .allocation import compute_optimal as compute_optimal
 from .comparing import compare as compare
 from .comparison import Comparison as Comparison

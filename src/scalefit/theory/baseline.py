@@ -55,7 +55,7 @@ def counting_baseline(adjacency: Any) -> CountingBaseline:
 
         L(D) = sum_i pi_i H(P_i) + (directed edges - nodes) / (2 D),
 
-    which is (2 |E| - |V|) / (2 D) above the entropy of an undirected graph without loops.
+    which is ``(2 |E| - |V|) / (2 D)`` above the entropy of an undirected graph without loops.
 
     Parameters
     ----------
