@@ -239,3 +239,37 @@ BAD_RULES = {
 @pytest.mark.parametrize(("frame", "rule", "words"), BAD_RULES.values(), ids=BAD_RULES)
 def test_bad_rules_are_refused(frame, rule, words):
     assert missing_words(refusal(LossTable.from_frame, frame, flops=rule), *words) == []
+
+
+def test_runs_that_say_why_they_have_no_loss_are_left_out_and_listed(tmp_path):
+    frame = pd.DataFrame({
+        "params": [1e6, 2e6, 3e6, 4e6], "loss": [3.0, 2.5, np.nan, np.nan], "status": ["ok", "ok", "diverged", "killed"],
+    })  # fmt: skip
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    for table in (LossTable.from_frame(frame), LossTable.read(tmp_path / "runs.csv")):
+        assert table.params.tolist() == [1e6, 2e6]
+        assert table.dropped["params"].astype(float).tolist() == [3e6, 4e6]
+        assert [reason.split(": ")[1] for reason in table.dropped["reason"]] == [
+            "status is diverged",
+            "status is killed",
+        ]
+        assert "2 of 4 runs have no loss and say why in status: left out, see .dropped" in table.notes
+
+
+@pytest.mark.parametrize(("status", "loss"), [("ok", np.nan), ("diverged", -1.0), ("diverged", np.inf)])
+def test_a_status_explains_nothing_else(status, loss):
+    frame = pd.DataFrame({"params": [1e6, 2e6, 3e6], "loss": [3.0, 2.5, loss], "status": ["ok", "ok", status]})
+    with pytest.raises(ValueError, match="loss must be positive and finite"):
+        LossTable.from_frame(frame)
+    assert len(LossTable.from_frame(frame, drop_invalid=True).dropped) == 1
+
+
+def test_other_invalid_rows_are_dropped_beside_those_that_ended():
+    frame = pd.DataFrame({
+        "params": [1e6, 2e6, -3.0, 4e6], "loss": [3.0, 2.5, 2.4, np.nan], "status": ["ok", "ok", "ok", "diverged"],
+    })  # fmt: skip
+    table = LossTable.from_frame(frame, drop_invalid=True)
+    assert table.dropped["params"].tolist() == [-3.0, 4e6]
+    assert any("drop_invalid: 1 of 4 rows dropped" in note for note in table.notes)
+    assert "row 2" in table.dropped["reason"].iloc[0]
+    assert "status is diverged" in table.dropped["reason"].iloc[1]

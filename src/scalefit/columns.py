@@ -33,6 +33,9 @@ _SPELLINGS = {  # in lower case, without spaces, "_", "-", "/" and "."
 }
 _LETTERS = {"params": "N", "tokens": "D", "flops": "C"}  # "L" is read as the loss only where nothing else is
 
+#: What a column `status` says of a run that gave no loss. Its row is left out and listed: nothing else is known of it.
+WITHOUT_END = ("diverged", "killed", "failed", "crashed")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
@@ -56,12 +59,16 @@ def check(source: Source, columns: Mapping[str, str] | None, *, flops: str | Non
     notes += [f"the source's column {old!r} is carried as {new!r}" for old, new in names.items() if new not in found]
 
     values = {name: as_floats(raw[found[name]], source.decimal) for name in CANONICAL if name in found}
-    faults = _faults(source, raw, found, values, drop_invalid=drop_invalid)
+    ended = _ended(source, raw, found)
+    faults = ended | _faults(source, raw, found, values, ended, drop_invalid=drop_invalid)
     bad = raw.index.isin(list(faults))
-    dropped = raw[bad].rename(columns={"reason": "reason_original"}).assign(reason=list(faults.values()))
+    reasons = [faults[row] for row in sorted(faults)]
+    dropped = raw[bad].rename(columns={"reason": "reason_original"}).assign(reason=reasons)
     frame = raw.rename(columns=names).assign(**values)[~bad]
-    if faults:
-        notes.append(f"drop_invalid: {len(dropped)} of {len(raw)} rows dropped, see .dropped")
+    if ended:
+        notes.append(f"{len(ended)} of {len(raw)} runs have no loss and say why in status: left out, see .dropped")
+    if len(faults) > len(ended):
+        notes.append(f"drop_invalid: {len(faults) - len(ended)} of {len(raw)} rows dropped, see .dropped")
     if len(frame) < 2:
         has = f"{source.name or 'the frame'} has {len(frame) or 'no rows'}"
         if faults:
@@ -206,19 +213,32 @@ def _as_float(value: object, mark: Mark) -> float:
     return float(value) if isinstance(value, Real | Decimal) and not isinstance(value, bool) else np.nan
 
 
+def _ended(source: Source, raw: pd.DataFrame, found: Mapping[str, str]) -> dict[int, str]:
+    """Reason to leave out each run without a loss whose status says that it came to no end, by row."""
+    if "status" not in raw.columns or found["loss"] == "status":
+        return {}
+    pairs = zip(raw["status"], raw[found["loss"]], strict=True)
+    return {
+        row: f"{source.at(row)}: status is {status}"
+        for row, (status, loss) in enumerate(pairs)
+        if status in WITHOUT_END and (is_missing(loss) if isinstance(loss, str) else pd.isna(loss) is True)
+    }
+
+
 def _faults(
     source: Source,
     raw: pd.DataFrame,
     found: Mapping[str, str],
     values: Mapping[str, Array],
+    ended: Mapping[int, str],
     *,
     drop_invalid: bool,
 ) -> dict[int, str]:
-    """Reason to drop each row whose canonical values are not all valid, by row."""
+    """Reason to drop each other row whose canonical values are not all valid, by row."""
     reasons: dict[int, str] = {}
     for name, column in values.items():
         cells = raw[found[name]]
-        rows = [int(row) for row in np.flatnonzero(~is_valid(column))]
+        rows = [int(row) for row in np.flatnonzero(~is_valid(column)) if row not in ended]
         if rows and not drop_invalid:
             called = name if name == found[name] else f"{name} (column {found[name]!r})"
             cell = cells.iloc[rows[0]]
@@ -229,7 +249,7 @@ def _faults(
             )
         for row in rows:
             reasons.setdefault(row, f"{source.at(row)}: {name} {_fault(cells.iloc[row])}")
-    return dict(sorted(reasons.items()))
+    return reasons
 
 
 def _fault(cell: Any) -> str:
