@@ -123,7 +123,7 @@ def compiled(quick: bool) -> list[Row]:
         saved = times["eager"] - times["compiled"]
         rows.append({
             "width": width, "first_s": first, "eager_ms": 1e3 * times["eager"], "compiled_ms": 1e3 * times["compiled"],
-            "ratio": times["eager"] / times["compiled"], "pays_after": first / saved if saved > 0 else float("inf"),
+            "ratio": times["eager"] / times["compiled"], "pays_after": first / saved if saved > 0 else None,
         })  # fmt: skip
     return rows
 
@@ -216,12 +216,16 @@ def lines(results: dict[str, list[Row]]) -> list[str]:
         "", "| width | first step, s | eager, ms | compiled, ms | eager / compiled | pays after, steps |",
         "|---|---|---|---|---|---|",
         *(f"| {r['width']} | {r['first_s']:.0f} | {r['eager_ms']:.2f} | {r['compiled_ms']:.2f} | {r['ratio']:.2f}x | "
-          f"{r['pays_after']:,.0f} |" for r in results["compiled"]),
+          f"{never(r['pays_after'])} |" for r in results["compiled"]),
         "", "| width | float32, ms | bfloat16, ms | float32 / bfloat16 |", "|---|---|---|---|",
         *(f"| {r['width']} | {r['float32_ms']:.2f} | {r['bf16_ms']:.2f} | {r['ratio']:.2f}x |"
           for r in results["bf16"]),
     ]  # fmt: skip
     return found
+
+
+def never(steps: float | None) -> str:
+    return "never" if steps is None else f"{steps:,.0f}"
 
 
 def main() -> None:
