@@ -153,13 +153,13 @@ def test_best_groups_by_every_input_present():
 
 
 @settings(deadline=None, derandomize=True)
-@given(st.randoms(use_true_random=False), st.sampled_from([None, "seed"]))
+@given(st.randoms(use_true_random=False), st.sampled_from([(), "seed"]))
 def test_row_order_does_not_matter_to_best(random, mean):
-    over = ("lr", "seed") if mean is None else ("lr",)
+    over = ("lr", "seed") if not mean else ("lr",)
     sweep = pd.concat([SWEEP.assign(loss=SWEEP["loss"] / k, seed=SWEEP["seed"] + 2 * k) for k in (1, 1.01, 1.07)])
     rows = list(range(len(sweep)))
     random.shuffle(rows)
-    drop = [] if mean is None else ["seed"]  # with mean, the row kept is the first one
+    drop = [] if not mean else ["seed"]  # with mean, the row kept is the first one
     expected = LossTable.from_frame(sweep).best(over, mean=mean).to_frame().drop(columns=drop)
     shuffled = LossTable.from_frame(sweep.iloc[rows]).best(over, mean=mean).to_frame().drop(columns=drop)
     pd.testing.assert_frame_equal(shuffled, expected, check_exact=True)
@@ -284,3 +284,17 @@ BAD_CURVES = {
 def test_bad_curves_are_refused(options, words):
     table = LossTable.from_frame(GRID.assign(dataset="c4", zero=0.0, one=1.0, run=np.arange(1, 13)))
     assert missing_words(refusal(table.curves, **{"along": "params", "at": "tokens", **options}), *words) == []
+
+
+def test_several_columns_of_seeds_are_averaged_and_so_is_what_was_measured():
+    frame = pd.DataFrame({
+        "params": [1e6] * 4 + [2e6] * 4, "lr": [0.1, 0.1, 0.2, 0.2] * 2, "seed": [0, 1] * 4, "data_seed": [7, 8] * 4,
+        "loss": [3.0, 3.2, 3.3, 2.9, 2.0, 2.4, 2.5, 2.7], "excess": [1.0, 1.2, 1.3, 0.9, 0.0, 0.4, 0.5, 0.7],
+        "kappa": [0.1] * 8,
+    })  # fmt: skip
+    made = LossTable.from_frame(frame).best("lr", mean=("seed", "data_seed")).to_frame()
+    np.testing.assert_allclose(made["loss"], [3.1, 2.2])
+    np.testing.assert_allclose(made["excess"], made["loss"] - 2.0)
+    assert made["kappa"].tolist() == [0.1, 0.1]
+    assert made["seed"].tolist() == [0, 0]
+    assert made["replicates"].tolist() == [2, 2]

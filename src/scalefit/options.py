@@ -82,8 +82,8 @@ Where = Annotated[
 Best = Annotated[
     list[str] | None,
     option(
-        "Table", "Keep the lowest loss over this setting (lr) of each configuration; a column of seeds that is not "
-        "named is averaged first. Repeatable.", "--best",
+        "Table", "Keep the lowest loss over this setting (lr) of each configuration; columns of seeds that are not "
+        "named are averaged first. Repeatable.", "--best",
         metavar="COLUMN",
     ),
 ]  # fmt: skip
@@ -137,7 +137,7 @@ def read_table(
     if not best:
         return table
     seeds = [name for name in table.columns if (name == "seed" or name.endswith("_seed")) and name not in best]
-    return table.best(over=tuple(best), mean=seeds[0] if len(seeds) == 1 else None)
+    return table.best(over=tuple(best), mean=tuple(seeds))
 
 
 def _open(name: str, columns: dict[str, str], flops: str | None, drop_invalid: bool) -> LossTable:

@@ -128,14 +128,16 @@ def _range_words(frame: pd.DataFrame, words: str) -> str:
 # --- best ---
 
 
-def select_best(frame: pd.DataFrame, over: str | Sequence[str], by: str | Sequence[str], mean: str | None) -> Selection:
+def select_best(
+    frame: pd.DataFrame, over: str | Sequence[str], by: str | Sequence[str], mean: str | Sequence[str]
+) -> Selection:
     """Winning row of each group, as `LossTable.best` says."""
-    over, by = ((names,) if isinstance(names, str) else tuple(names) for names in (over, by))
+    over, by, mean = ((names,) if isinstance(names, str) else tuple(names) for names in (over, by, mean))
     by = tuple(name for name in by if name not in INPUTS)  # which make a group anyhow
     _check_best(frame, over, by, mean)
     group = _group_ids(frame, [*(name for name in INPUTS if name in frame), *by])
-    setting = _group_ids(frame, [name for name in over if mean is not None or not _is_seed(name)])
-    winners = _winners(group, setting, frame["loss"].to_numpy(), average=mean is not None)
+    setting = _group_ids(frame, [name for name in over if mean or not _is_seed(name)])
+    winners = _winners(group, setting, frame["loss"].to_numpy(), average=bool(mean))
     rows = winners["row"].to_numpy()
     edge = np.zeros(len(rows), dtype=np.bool_)
     for name in over:
@@ -143,23 +145,37 @@ def select_best(frame: pd.DataFrame, over: str | Sequence[str], by: str | Sequen
             tried = as_floats(frame[name])
             ends = pd.Series(tried).groupby(group).agg(["min", "max"]).to_numpy()
             edge |= (tried[rows, None] == ends).any(axis=1)
+    averaged = _averages(frame, group, setting, rows, {*over, *by, *INPUTS, "loss"}) if mean else {}
     kept = frame.iloc[rows].assign(
+        **averaged,
         loss=winners["loss"].to_numpy(),
         count=np.bincount(group),
         replicates=winners["size"].to_numpy(),
         loss_sd=winners["sd"].to_numpy(),
         at_edge=edge,
     )
-    rules = [f"best over {', '.join(over)}"] * bool(over) + [f"mean over {mean}"] * (mean is not None)
+    rules = [f"best over {', '.join(over)}"] * bool(over) + [f"mean over {', '.join(mean)}"] * bool(mean)
     rule = ", ".join(rules)
     note = f"{rule}: {len(kept)} of {len(frame)} rows, {edge.sum()} at the edge of what was tried"
     return Selection(frame=kept, notes=(note,))
 
 
-def _check_best(frame: pd.DataFrame, over: Sequence[str], by: Sequence[str], mean: str | None) -> None:
-    named = [*over, *by, *([] if mean is None else [mean])]
+def _averages(
+    frame: pd.DataFrame, group: NDArray[np.intp], setting: NDArray[np.intp], rows: NDArray[np.intp], settled: set[str]
+) -> dict[str, Array]:
+    """Means of the other measured columns, those of floats, over the rows whose losses are averaged."""
+    names = [name for name in frame if name not in settled and pd.api.types.is_float_dtype(frame[name])]
+    replicates = frame[names].groupby([group, setting])
+    alike = replicates.min() == replicates.max()  # a mean of equal numbers may differ in the last bit
+    means = replicates.mean().where(~alike, replicates.min())
+    at = pd.MultiIndex.from_arrays([group[rows], setting[rows]])
+    return {str(name): means[name].reindex(at).to_numpy() for name in names}
+
+
+def _check_best(frame: pd.DataFrame, over: Sequence[str], by: Sequence[str], mean: Sequence[str]) -> None:
+    named = [*over, *by, *mean]
     taken = [*(name for name in INPUTS if name in frame), "loss"]
-    if not over and mean is None:
+    if not over and not mean:
         raise ValueError("best needs the columns that the minimum is taken over: over=('lr', 'seed').")
     for twice in duplicates([*named, *taken]):
         raise ValueError(

@@ -215,7 +215,9 @@ class LossTable(View):
         """
         return self._selected(select_where(self._frame, conditions, equals))
 
-    def best(self, over: str | Sequence[str], *, by: str | Sequence[str] = (), mean: str | None = None) -> LossTable:
+    def best(
+        self, over: str | Sequence[str], *, by: str | Sequence[str] = (), mean: str | Sequence[str] = ()
+    ) -> LossTable:
         """Lowest loss at each params, tokens, flops: L(N, D) = min over hyperparameters [1]_.
 
         Parameters
@@ -224,15 +226,15 @@ class LossTable(View):
             Columns that the minimum is taken over. "seed" and names ending in "_seed" mark replicates.
         by : str or sequence of str
             Columns that make a group beside the inputs present.
-        mean : str, optional
-            Column of replicates, such as "seed": for each value of `over` the loss is first averaged over it, and
+        mean : str or sequence of str
+            Columns of replicates, such as "seed": for each value of `over` the loss is first averaged over them, and
             the lowest mean is kept. The minimum over seeds favours many seeds; the mean keeps their noise.
 
         Returns
         -------
         LossTable
             One row per group, sorted by inputs and `by`: the winning row (with `mean`, the first of the winner's
-            rows, its loss the mean), `count` (rows compared), `replicates` (rows with the winner's values of `over`,
+            rows, but its loss and other columns of floats are means), `count` (rows compared), `replicates` (rows with the winner's values of `over`,
             seeds aside), `loss_sd` (sample standard deviation of the loss over them; nan for one row) and `at_edge`
             (the winner has the smallest or largest value tried of some numeric column of `over`, seeds aside).
 
