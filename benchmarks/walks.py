@@ -23,9 +23,10 @@ from scaletrain.graph_sources import from_networkx
 from scaletrain.walks import Walks
 
 LENGTH, TARGET = 50, 30e6  # steps a second on two cores
-WHY = """Two threads do, since NumPy holds no lock while it works on large arrays: walks are addressed by number, so that each thread
-makes a range of its own, and the walks do not depend on how many threads there are. A step of an unbiased walk reads
-one random place of a table of 16 MB, that of a biased one two places of 48 MB, more than the cache near a core."""
+WHY = """Two threads do, since NumPy holds no lock while it works on large arrays: walks are addressed by number, so
+that each thread makes a range of its own, and the walks do not depend on how many threads there are. A step of an
+unbiased walk reads one random place of a table of 16 MB, that of a biased one two places of 48 MB, more than the cache
+near a core."""
 
 
 def walk_rows(quick: bool) -> list[Row]:

@@ -1,14 +1,16 @@
 """Checkpoints: training goes on bit by bit from a file; a file of another run is refused."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors")
 
-from scaletrain.checkpoints import export, load_state, save_state
+from scaletrain.checkpoints import Exported, export, identity, load_state, save_state
 from scaletrain.config import Pack, Recipe, Replica, Shape
 from scaletrain.graph_sources import erdos_renyi
 from scaletrain.model import hidden, logits
@@ -40,19 +42,19 @@ def test_training_goes_on_bit_by_bit_from_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("other", "words"),
     [
-        replace(PACK, shape=replace(PACK.shape, depth=1)),
-        replace(PACK, recipe=replace(PACK.recipe, steps=21)),
-        replace(PACK, replicas=PACK.replicas[:1]),
+        (replace(PACK, shape=replace(PACK.shape, depth=1)), "depth is 2 there, 1 here"),
+        (replace(PACK, recipe=replace(PACK.recipe, steps=21)), "steps is 20 there, 21 here"),
+        (replace(PACK, replicas=PACK.replicas[:1]), "learning rates or seeds are others"),
     ],
 )
-def test_a_checkpoint_of_another_run_is_refused(tmp_path, other):
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, other, words):
     path = tmp_path / "state.safetensors"
     save_state(path, advanced(1).state, PACK, GRAPH)
-    with pytest.raises(ValueError, match="checkpoint of another run"):
+    with pytest.raises(ValueError, match=f"checkpoint of another run: {words}"):
         load_state(path, other, GRAPH)
-    with pytest.raises(ValueError, match="checkpoint of another run"):
+    with pytest.raises(ValueError, match="the graph is another one, er-20-60 there, er-20-60 here"):
         load_state(path, PACK, erdos_renyi(20, 60, seed=1))
 
 
@@ -81,24 +83,55 @@ def test_an_exported_model_is_that_of_its_replica(tmp_path):
     checkpoint, path = tmp_path / "state.safetensors", tmp_path / "model.safetensors"
     trainer = advanced(20)
     save_state(checkpoint, trainer.state, PACK, GRAPH)
-    assert export(checkpoint, path, replica=1) == PACK
+    assert export(checkpoint, path, replica=1) == Exported(PACK, PACK.replicas[1], 20)
     with safetensors.safe_open(path, framework="pt") as file:
         header = file.metadata()
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     assert json.loads(header["replica"]) == {"lr": 0.02, "seed": 1, "data_seed": 0}
     tokens = torch.arange(7).view(1, 1, 7)
     shape = Shape(**json.loads(header["shape"]))
-    states = hidden({name: value[None] for name, value in weights.items()}, tokens, shape)[0] / float(
-        header["multiplier"]
-    )
+    states = hidden({name: value[None] for name, value in weights.items()}, tokens, shape)[0]
+    states = states / float(header["divide_states_by"])
     expected = logits(trainer.params, tokens.expand(2, 1, 7), PACK.shape, PACK.recipe)[1]
     torch.testing.assert_close(states @ weights["embedding"].T, expected, rtol=1e-5, atol=1e-6)
+    assert json.loads(header["graph"])["digest"] == GRAPH.digest
+    assert header["run"] == f"{identity(PACK, GRAPH)}-1"
     with pytest.raises(ValueError, match="replicas 0 to 1, not 2"):
         export(checkpoint, path, replica=2)
+    with pytest.raises(ValueError, match="replicas 0 to 1: say which"):
+        export(checkpoint, path)
+
+
+def test_the_plain_model_of_the_docs_gives_the_same_logits(tmp_path):
+    shape = Shape(vocabulary=20, width=32, length=8, head_dim=8, depth=3)
+    pack = replace(PACK, shape=shape, recipe=replace(PACK.recipe, base_width=16, embedding_lr=4.0))
+    trainer = Trainer(pack, GRAPH)
+    for _ in range(5):
+        trainer.advance()
+    save_state(tmp_path / "state", trainer.state, pack, GRAPH)
+    export(tmp_path / "state", tmp_path / "model", replica=1)
+    page = (Path(__file__).parents[1] / "docs/trainer.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```py\n(import json\n.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    names = {}
+    exec(compile(code, "docs/trainer.md", "exec"), names)
+    tokens = torch.tensor([3, 1, 4, 1, 5, 9, 2])
+    expected = logits(trainer.params, tokens.expand(2, 1, 7), shape, pack.recipe)[1, 0]
+    torch.testing.assert_close(names["logits"](tmp_path / "model", tokens), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_replica_that_diverged_is_not_exported(tmp_path):
+    pack = replace(PACK, replicas=(Replica(lr=1e30),))
+    trainer = Trainer(pack, GRAPH)
+    while trainer.step < 10:
+        trainer.advance()
+    save_state(tmp_path / "state", trainer.state, pack, GRAPH)
+    with pytest.raises(ValueError, match="replica 0 diverged"):
+        export(tmp_path / "state", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_an_exported_model_is_no_checkpoint(tmp_path):
     save_state(tmp_path / "state", advanced(1).state, PACK, GRAPH)
-    export(tmp_path / "state", tmp_path / "model")
+    export(tmp_path / "state", tmp_path / "model", replica=0)
     with pytest.raises(ValueError, match="is no checkpoint of `scaletrain train`"):
         load_state(tmp_path / "model", PACK, GRAPH)

@@ -243,7 +243,8 @@ def test_bad_rules_are_refused(frame, rule, words):
 
 def test_runs_that_say_why_they_have_no_loss_are_left_out_and_listed(tmp_path):
     frame = pd.DataFrame({
-        "params": [1e6, 2e6, 3e6, 4e6], "loss": [3.0, 2.5, np.nan, np.nan], "status": ["ok", "ok", "diverged", "killed"],
+        "params": [1e6, 2e6, 3e6, 4e6], "loss": [3.0, 2.5, np.nan, np.nan],
+        "status": ["ok", "ok", "diverged", "killed"],
     })  # fmt: skip
     frame.to_csv(tmp_path / "runs.csv", index=False)
     for table in (LossTable.from_frame(frame), LossTable.read(tmp_path / "runs.csv")):

@@ -56,7 +56,7 @@ def test_an_impossible_recipe_is_refused(entries, words):
 @pytest.mark.parametrize(
     ("entries", "words"),
     [({"lr": 0.0}, "lr must be"), ({"lr": -1.0}, "-1.0"), ({"lr": math.nan}, "nan"), ({"lr": True}, "True"),
-     ({"lr": 0.1, "seed": -1}, "seed must be a whole number from 0 on, not -1"),
+     ({"lr": 0.1, "seed": -1}, "seed must be a whole number from 0 to 4294967295, not -1"),
      ({"lr": 0.1, "data_seed": 0.5}, "data_seed must be")],
 )  # fmt: skip
 def test_an_impossible_replica_is_refused(entries, words):
@@ -65,7 +65,7 @@ def test_an_impossible_replica_is_refused(entries, words):
 
 
 def test_a_pack_without_replicas_is_refused():
-    with pytest.raises(ValueError, match="at least one replica"):
+    with pytest.raises(ValueError, match="a pack has a tuple of replicas"):
         Pack(shape=Shape(vocabulary=3, width=16), recipe=Recipe(steps=1), replicas=())
 
 
@@ -78,3 +78,44 @@ def test_steps_are_the_nearest_whole_number(tokens, steps):
 def test_less_data_than_a_batch_is_refused(tokens):
     with pytest.raises(ValueError, match=r"less than one batch, 20 sequences of 49 predicted tokens or 980"):
         steps_for(tokens, batch=20, length=50)
+
+
+def test_seeds_are_of_32_bits():
+    # torch takes no more of a seed, and above them two seeds could have the same walks, or one's training another's test
+    assert Replica(lr=0.1, seed=2**32 - 1, data_seed=2**32 - 1).seed == 2**32 - 1
+    for name in ("seed", "data_seed"):
+        with pytest.raises(ValueError, match=rf"{name} must be a whole number from 0 to 4294967295, not 4294967296"):
+            Replica(lr=0.1, **{name: 2**32})
+
+
+def test_numbers_are_floats_however_they_are_written():
+    whole, written = Recipe(steps=3, embedding_lr=8, weight_decay=0), Recipe(steps=3, embedding_lr=8.0, weight_decay=0.0)
+    assert repr(whole) == repr(written)  # what is hashed
+    assert repr(Replica(lr=1)) == repr(Replica(lr=1.0))
+
+
+def test_a_number_that_no_float_can_hold_is_refused():
+    with pytest.raises(ValueError, match="lr must be a finite number, positive"):
+        Replica(lr=10**400)
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [({"shape": 3}, "shape must be a Shape, not 3"), ({"recipe": None}, "recipe must be a Recipe, not None"),
+     ({"replicas": ("a",)}, "replica must be a Replica, not 'a'")],
+)  # fmt: skip
+def test_a_pack_of_anything_else_is_refused(entries, words):
+    given = {"shape": Shape(vocabulary=3, width=16), "recipe": Recipe(steps=1), "replicas": (Replica(lr=0.1),)}
+    with pytest.raises(TypeError, match=words):
+        Pack(**{**given, **entries})
+
+
+def test_endless_tokens_are_refused():
+    with pytest.raises(ValueError, match="tokens must be a finite number"):
+        steps_for(math.inf, batch=20, length=50)
+
+
+@pytest.mark.parametrize(("batch", "length", "words"), [(0, 50, "batch must be"), (20, 1, "length must be")])
+def test_a_batch_has_something_to_predict(batch, length, words):
+    with pytest.raises(ValueError, match=words):
+        steps_for(1000, batch=batch, length=length)

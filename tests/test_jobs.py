@@ -46,7 +46,7 @@ def test_steps_may_stand_for_tokens_and_numbers_for_lists(tmp_path):
         ("model = {width = 32, length = 11}", "", r"lacks the table \[model\]"),
         ("model = {width = 32, length = 11}", "model = 32", r"lacks the table \[model\]"),
         ("width = 32", "widths = 32", r"\[model\] has 'widths', which is unknown; there are depth, head_dim"),
-        ("width = 32, ", "", r"\[model\]: it lacks 1 required keyword-only argument: 'width'"),
+        ("width = 32, ", "", r"\[model\] lacks width\."),
         ("width = 32", "width = 40", r"\[model\]: width 40 is no multiple of head_dim 16"),
         (
             "length = 11",
@@ -55,16 +55,20 @@ def test_steps_may_stand_for_tokens_and_numbers_for_lists(tmp_path):
         ),
         ("tokens = 4000", "tokens = 199", r"\[recipe\]: tokens = 199 is less than one batch"),
         ("tokens = 4000", "tokens = 'many'", r"\[recipe\]: tokens must be a number, not 'many'"),
-        ("tokens = 4000", "steps = 5, tokens = 4000", r"\[recipe\] needs one of tokens and steps"),
-        ("tokens = 4000, ", "", r"\[recipe\] needs one of tokens and steps"),
-        ("embedding_lr = 8", "embed_lr = 8", r"\[recipe\] has 'embed_lr', which is unknown"),
+        ("tokens = 4000", "steps = 5, tokens = 4000", r"\[recipe\] needs either tokens or steps"),
+        ("tokens = 4000, ", "", r"\[recipe\] needs either tokens or steps"),
+        (
+            "embedding_lr = 8",
+            "embed_lr = 8",
+            r"\[recipe\] has 'embed_lr', which is unknown; .*tokens.* Did you mean 'embedding_lr'\?",
+        ),
         ("embedding_lr = 8", "embedding_lr = -8", r"\[recipe\]: embedding_lr must be .*-8"),
         ("kappa = 1.0", "kappa = -1.0", r"\[graph\]: kappa .*-1"),
         ("edges = 150", "edges = 0", r"\[graph\]: 50 nodes have 1 to 1225 undirected edges, not 0"),
         ("[0.01, 0.02]", "[]", r"\[replicas\]: lr must be a value or a list of different ones, not \[\]"),
         ("[0, 1]", "[1, 1]", r"\[replicas\]: seed must be a value or a list of different ones, not \[1, 1\]"),
         ("[0.01, 0.02]", "[0.01, -0.02]", r"\[replicas\]: lr must be .*-0.02"),
-        ("lr = [0.01, 0.02], ", "", r"\[replicas\]: it lacks .*'lr'"),
+        ("lr = [0.01, 0.02], ", "", r"\[replicas\] lacks lr\."),
         ("replicas = {", "replicas = ", r"job.toml is no TOML"),
     ],
 )
@@ -75,7 +79,7 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path, old, new, words):
 
 
 def test_a_grid_is_no_job(tmp_path):
-    with pytest.raises(ValueError, match=r"job.toml has 6 cells, since an entry of \[model\] or \[recipe\] is a list"):
+    with pytest.raises(ValueError, match=r"job.toml has 6 models or data sizes, since an entry of"):
         read(tmp_path, GOOD.replace("width = 32", "width = [16, 32, 48]").replace("4000", "[4000, 8000]"))
 
 
@@ -83,6 +87,14 @@ def test_a_graph_of_a_file_is_found_beside_the_job(tmp_path):
     (tmp_path / "ring.txt").write_text("a b\nb c\nc a\n")
     text = 'graph = {kind = "file", path = "ring.txt"}\n' + GOOD.partition("\n")[2].partition("\n")[2]
     assert read(tmp_path, text).pack.shape.vocabulary == 3
+
+
+def test_files_that_are_missing_are_named_with_the_job(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*none\.toml"):
+        read_job(tmp_path / "none.toml")
+    text = 'graph = {kind = "file", path = "none.txt"}\n' + GOOD.partition("\n")[2].partition("\n")[2]
+    with pytest.raises(OSError, match=r"job\.toml, \[graph\]: .*none\.txt"):
+        read(tmp_path, text)
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):

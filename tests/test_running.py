@@ -39,7 +39,7 @@ def job(tmp_path):
 
 
 def test_a_table_has_every_column_and_is_read_without_a_map(job, tmp_path):
-    runs = run(job, tmp_path / "out")
+    runs = run(job, made(tmp_path / "out"))
     read = pd.read_csv(tmp_path / "out" / RUNS)
     assert list(read) == list(COLUMNS)
     np.testing.assert_array_equal(read["loss"], runs["loss"])  # every digit
@@ -64,7 +64,7 @@ def test_curves_fall_and_end_at_the_last_step(job, tmp_path):
     run(job, tmp_path)
     curves = pd.read_csv(tmp_path / CURVES)
     assert curves.groupby("run")["step"].last().tolist() == [30] * 4
-    assert curves.groupby("run")["lr"].last().tolist() == [0.0] * 4
+    assert curves.groupby("run")["lr_now"].last().tolist() == [0.0] * 4
     falls = curves.groupby("run")["train_loss"].last() < curves.groupby("run")["train_loss"].first()
     assert falls.tolist()[:2] == [True, True]  # of the smaller learning rate
 
@@ -72,10 +72,15 @@ def test_curves_fall_and_end_at_the_last_step(job, tmp_path):
 def test_a_diverged_run_has_its_row_and_no_loss(tmp_path):
     path = tmp_path / "job.toml"
     path.write_text(TEXT.replace("[0.01, 0.03]", "[0.01, 1e30]"), encoding="utf-8")
-    runs = run(read_job(path), tmp_path / "out")
+    runs = run(read_job(path), made(tmp_path / "out"))
     assert runs["status"].tolist() == ["ok", "ok", "diverged", "diverged"]
     assert runs["loss"].isna().tolist() == [False, False, True, True]
     assert runs["excess"].isna().tolist() == runs["loss_se"].isna().tolist() == [False, False, True, True]
+
+
+def made(folder):
+    folder.mkdir()
+    return folder
 
 
 class Stopped(BaseException):
@@ -88,13 +93,15 @@ def test_an_interrupted_run_goes_on_bit_by_bit(job, tmp_path, at):
         if done == at:
             raise Stopped
 
+    stopped = []
     with pytest.raises(Stopped):
-        run(job, tmp_path / "cut", progress=stop)
+        run(job, made(tmp_path / "cut"), progress=stop, note=stopped.append)
     assert not (tmp_path / "cut" / RUNS).exists()
     notes = []
-    again, whole = run(job, tmp_path / "cut", note=notes.append), run(job, tmp_path / "whole")
+    again, whole = run(job, tmp_path / "cut", note=notes.append), run(job, made(tmp_path / "whole"))
     pd.testing.assert_frame_equal(again.drop(columns=TIMES), whole.drop(columns=TIMES), check_exact=True)
     assert (tmp_path / "cut" / CURVES).read_text() == (tmp_path / "whole" / CURVES).read_text()
+    assert f"stopped at step {at} of 30" in stopped[-1]
     assert f"going on from step {at} of 30" in notes[0]
 
 
@@ -113,10 +120,10 @@ def test_a_folder_of_another_job_is_refused(job, tmp_path):
     assert (tmp_path / RUNS).read_text() == before
 
 
-def test_a_folder_that_cannot_be_made_is_named(job, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
-        run(job, tmp_path / "file" / "out")
+def test_a_folder_that_is_not_there_is_not_made(job, tmp_path):
+    with pytest.raises(OSError, match="none"):
+        run(job, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_another_version_of_torch_is_told(job, tmp_path, monkeypatch):
@@ -134,12 +141,30 @@ def invoke(*arguments):
     return CliRunner().invoke(app, [str(one) for one in arguments])
 
 
+def test_runs_that_learnt_nothing_are_noted(job, tmp_path):
+    text = TEXT.replace("[0.01, 0.03]", "[0.01, 30.0]")
+    (tmp_path / "job.toml").write_text(text, encoding="utf-8")
+    result = invoke("train", tmp_path / "job.toml", "-o", tmp_path / "out")
+    assert "2 of 4 runs are worse than a uniform guess, ln V = 3.401" in " ".join(result.stderr.split())
+
+
+def test_a_model_that_is_not_finished_is_exported_with_a_note(job, tmp_path):
+    def stop(done, total):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        run(job, made(tmp_path / "out"), progress=stop)
+    result = invoke("export", tmp_path / "out", "-o", tmp_path / "m.safetensors", "--replica", 0)
+    assert result.exit_code == 0
+    assert "stopped at step 1 of 30" in result.stderr
+
+
 def test_train_shows_its_runs_the_best_first(job, tmp_path):
     result = invoke("train", tmp_path / "job.toml", "-o", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "er-30-90" in result.output
     assert "floor" in result.output
-    losses = [float(line.split()[3]) for line in result.output.splitlines() if line.strip().endswith(" ok")]
+    losses = [float(line.split()[4]) for line in result.output.splitlines() if line.strip().endswith(" ok")]
     assert losses == sorted(losses)
     assert len(losses) == 4
     assert (tmp_path / "out" / RUNS).exists()
@@ -168,7 +193,7 @@ def test_bad_input_is_one_message(job, tmp_path, arguments, words):
 
 
 def test_export_writes_one_replica_and_no_pickle(job, tmp_path):
-    run(job, tmp_path / "out")
+    run(job, made(tmp_path / "out"))
     target = tmp_path / "model.safetensors"
     result = invoke("export", tmp_path / "out", "-o", target, "--replica", 3)
     assert result.exit_code == 0, result.output
@@ -182,6 +207,7 @@ def test_export_writes_one_replica_and_no_pickle(job, tmp_path):
     assert invoke("export", target, "-o", tmp_path / "again.safetensors").exit_code == 1
     same = invoke("export", tmp_path / "out", "-o", tmp_path / "out" / CHECKPOINT)
     assert "would be lost" in same.stderr
+    assert "say which" in invoke("export", tmp_path / "out", "-o", target).stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -3,12 +3,15 @@
 import ast
 import doctest
 import importlib
+import inspect
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import scaletrain
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "scaletrain"
@@ -42,6 +45,21 @@ def test_imports_point_down(path):
     own = {name for name in seen if "." not in name}
     assert own <= before
     assert {name.split(".")[1] for name in seen - own} <= SHARED | {"__version__"}
+
+
+def test_names_load_late_and_none_is_that_of_a_room():
+    code = "import sys, scaletrain; scaletrain.Shape; print(*sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"torch", "networkx", "pandas"}.isdisjoint(result.stdout.split())
+    assert len(scaletrain.__all__) > 15
+    assert set(scaletrain.__all__).isdisjoint(ROOMS)
+
+
+@pytest.mark.parametrize("name", scaletrain.__all__)
+def test_every_public_name_is_on_the_site_and_has_an_example(name):
+    value = getattr(scaletrain, name)
+    assert re.search(rf"^   \w+\.{name}$", (ROOT / "docs/api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert doctest.DocTestParser().get_examples(inspect.getdoc(value))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -234,9 +234,10 @@ class LossTable(View):
         -------
         LossTable
             One row per group, sorted by inputs and `by`: the winning row (with `mean`, the first of the winner's
-            rows, but its loss and other columns of floats are means), `count` (rows compared), `replicates` (rows with the winner's values of `over`,
-            seeds aside), `loss_sd` (sample standard deviation of the loss over them; nan for one row) and `at_edge`
-            (the winner has the smallest or largest value tried of some numeric column of `over`, seeds aside).
+            rows, but its loss and other columns of floats are means), `count` (rows compared), `replicates` (rows with
+            the winner's values of `over`, seeds aside), `loss_sd` (sample standard deviation of the loss over them; nan
+            for one row) and `at_edge` (the winner has the smallest or largest value tried of some numeric column of
+            `over`, seeds aside).
 
         Raises
         ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 
 
@@ -12,7 +13,7 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> None:
     if target.exists() and not target.is_file():  # a device such as /dev/stdout: nothing to replace
         partial = target
     else:
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        partial = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}.partial")
     try:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
         if partial != target:

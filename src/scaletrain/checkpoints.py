@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,24 @@ from .training import State
 
 FORMAT = "1"
 KINDS = ("params", "means", "squares")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was exported.
+
+    Attributes
+    ----------
+    pack : Pack
+        That was trained.
+    replica : Replica
+    step : int
+        Updates that it has seen; fewer than those of the recipe if training was interrupted.
+    """
+
+    pack: Pack
+    replica: Replica
+    step: int
 
 
 def identity(pack: Pack, graph: Graph) -> str:
@@ -44,7 +62,9 @@ def save_state(path: str | os.PathLike[str], state: State, pack: Pack, graph: Gr
     for kind in KINDS:
         tensors |= {f"{kind}.{name}": value for name, value in getattr(state, kind).items()}
     about = {name: repr(getattr(state, name)) for name in ("step", "seconds", "cpu_seconds")}
-    _write(path, tensors, {**about, "identity": identity(pack, graph), "pack": json.dumps(asdict(pack))})
+    about |= {"identity": identity(pack, graph), "pack": json.dumps(asdict(pack))}
+    of_graph = {"name": graph.name, "digest": graph.digest, "notes": graph.notes, "labels": graph.labels}
+    _write(path, tensors, {**about, "graph": json.dumps(of_graph)})
 
 
 def load_state(path: str | os.PathLike[str], pack: Pack, graph: Graph) -> State:
@@ -59,8 +79,7 @@ def load_state(path: str | os.PathLike[str], pack: Pack, graph: Graph) -> State:
     expected = identity(pack, graph)
     if about["identity"] != expected:
         raise ValueError(
-            f"{path} is a checkpoint of another run ({about['identity']}, not {expected}): shape, recipe, replicas and "
-            "graph must be the same. Give this run another folder."
+            f"{path} is a checkpoint of another run: {_difference(about, pack, graph)}. Give this run another folder."
         )
     kinds: dict[str, dict[str, torch.Tensor]] = {kind: {} for kind in (*KINDS, "losses")}
     for name, value in tensors.items():
@@ -73,11 +92,12 @@ def load_state(path: str | os.PathLike[str], pack: Pack, graph: Graph) -> State:
     )  # fmt: skip
 
 
-def export(checkpoint: str | os.PathLike[str], path: str | os.PathLike[str], *, replica: int = 0) -> Pack:
-    """Write the weights of one replica of a checkpoint, with its shape and recipe as text in the header.
+def export(checkpoint: str | os.PathLike[str], path: str | os.PathLike[str], *, replica: int | None = None) -> Exported:
+    """Write the weights of one replica of a checkpoint, with its shape, recipe and graph as text in the header.
 
     Matrices take rows, (fan_in, fan_out); the embedding is (V, d) and is the head too, after the final states are
-    divided by the `multiplier` of the header.
+    divided by `divide_states_by` of the header, the muP multiplier. Training your own runs, in the docs, has a model in
+    plain torch that takes these weights.
 
     Parameters
     ----------
@@ -85,18 +105,28 @@ def export(checkpoint: str | os.PathLike[str], path: str | os.PathLike[str], *, 
         Of a run of `scaletrain train`.
     path : path
         To write, ending in .safetensors.
-    replica : int
-        Which of the pack, from 0.
+    replica : int, optional
+        Which of the pack, from 0; need not be said of a pack of one.
 
     Returns
     -------
-    Pack
-        The pack that was trained.
+    Exported
 
     Raises
     ------
     ValueError
-        If the file is no checkpoint, or has no such replica.
+        If the file is no checkpoint, or has no such replica, several and none is named, or this one diverged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from scaletrain import Trainer
+    >>> ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
+    >>> pack = Pack(shape=Shape(vocabulary=3, width=16), recipe=Recipe(steps=3), replicas=(Replica(lr=0.01),))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_state(f"{folder}/state", Trainer(pack, ring).state, pack, ring)
+    ...     export(f"{folder}/state", f"{folder}/model.safetensors").step
+    0
     """
     from .parametrization import multiplier
 
@@ -106,20 +136,43 @@ def export(checkpoint: str | os.PathLike[str], path: str | os.PathLike[str], *, 
         shape=Shape(**content["shape"]), recipe=Recipe(**content["recipe"]),
         replicas=tuple(Replica(**one) for one in content["replicas"]),
     )  # fmt: skip
-    if not 0 <= replica < len(pack.replicas):
-        raise ValueError(f"the pack has replicas 0 to {len(pack.replicas) - 1}, not {replica}.")
+    count = len(pack.replicas)
+    if replica is None and count > 1:
+        raise ValueError(
+            f"the pack has replicas 0 to {count - 1}: say which. The end of `run` in runs.csv is its number."
+        )
+    replica = replica or 0
+    if not 0 <= replica < count:
+        raise ValueError(f"the pack has replicas 0 to {count - 1}, not {replica}.")
     header = {name: json.dumps(content[name]) for name in ("shape", "recipe")}
-    header |= {"replica": json.dumps(content["replicas"][replica]), "step": about["step"]}
-    header["multiplier"] = repr(multiplier(pack.shape, pack.recipe))
+    header |= {"replica": json.dumps(content["replicas"][replica]), "step": about["step"], "graph": about["graph"]}
+    header |= {"run": f"{about['identity']}-{replica}", "divide_states_by": repr(multiplier(pack.shape, pack.recipe))}
     start = len("params.")
     weights = {name[start:]: value[replica] for name, value in tensors.items() if name.startswith("params.")}
+    if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
+        raise ValueError(f"replica {replica} diverged: its weights are not finite. Export another one.")
     _write(path, weights, header)
-    return pack
+    return Exported(pack, pack.replicas[replica], int(about["step"]))
 
 
 def made_by(path: str | os.PathLike[str]) -> str:
     """Version of torch that wrote a checkpoint: another one may give other bits."""
     return str(_read(path)[1]["torch"])
+
+
+def _difference(about: dict[str, Any], pack: Pack, graph: Graph) -> str:
+    """What is not the same in a checkpoint, in words."""
+    there, here = json.loads(about["pack"]), json.loads(json.dumps(asdict(pack)))
+    found = [
+        f"{name} is {there[part].get(name)!r} there, {here[part].get(name)!r} here"
+        for part in ("shape", "recipe") for name in sorted({*there[part], *here[part]})
+        if there[part].get(name) != here[part].get(name)
+    ]  # fmt: skip
+    if there["replicas"] != here["replicas"]:
+        found.append("learning rates or seeds are others")
+    if json.loads(about["graph"])["digest"] != graph.digest:
+        found.append(f"the graph is another one, {json.loads(about['graph'])['name']} there, {graph.name} here")
+    return "; ".join(found) or "its format is another one"
 
 
 def _write(path: str | os.PathLike[str], tensors: dict[str, torch.Tensor], about: dict[str, str]) -> None:

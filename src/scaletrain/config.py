@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 Parametrization = Literal["sp", "sp_embed", "mup"]
 WeightDecay = Literal["coupled", "compensated", "independent"]
 DType = Literal["float32", "bfloat16", "float64"]
+MOST_SEED = 2**32 - 1  # torch reads no more bits of a seed; two seeds above could give the same numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,15 +139,22 @@ class Recipe:
             if getattr(self, name) not in get_args(choices):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, not {getattr(self, name)!r}.")
         for name in ("embedding_lr", "eps"):
-            _number(name, getattr(self, name), "positive", lambda value: 0 < value < math.inf)
-        _number("weight_decay", self.weight_decay, "at least 0", lambda value: 0 <= value < math.inf)
+            _number(self, name, "positive", lambda value: 0 < value < math.inf)
+        _number(self, "weight_decay", "at least 0", lambda value: 0 <= value < math.inf)
         for name in ("warmup", "beta1", "beta2"):
-            _number(name, getattr(self, name), "at least 0 and below 1", lambda value: 0 <= value < 1)
+            _number(self, name, "at least 0 and below 1", lambda value: 0 <= value < 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replica:
     """What replicas of one pack differ in.
+
+    Parameters
+    ----------
+    lr : float
+        Peak learning rate of the layers at the base width.
+    seed, data_seed : int
+        From 0 to 2^32 - 1, of the initial weights and of the training walks.
 
     Examples
     --------
@@ -159,9 +167,9 @@ class Replica:
     data_seed: int = 0
 
     def __post_init__(self) -> None:
-        _number("lr", self.lr, "positive", lambda value: 0 < value < math.inf)
+        _number(self, "lr", "positive", lambda value: 0 < value < math.inf)
         for name in ("seed", "data_seed"):
-            _whole(name, getattr(self, name), 0)
+            _whole(name, getattr(self, name), 0, MOST_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +186,9 @@ class Pack:
     Raises
     ------
     ValueError
-        If there is no replica.
+        If there is no tuple of replicas.
+    TypeError
+        If something else is in the place of a shape, recipe or replica.
 
     Examples
     --------
@@ -192,8 +202,12 @@ class Pack:
     replicas: tuple[Replica, ...]
 
     def __post_init__(self) -> None:
-        if not self.replicas:
-            raise ValueError("a pack has at least one replica, such as Replica(lr=0.01).")
+        if not (isinstance(self.replicas, tuple) and self.replicas):
+            raise ValueError(f"a pack has a tuple of replicas, such as (Replica(lr=0.01),), not {self.replicas!r}.")
+        parts = (("shape", self.shape, Shape), ("recipe", self.recipe, Recipe))
+        for name, value, kind in (*parts, *(("replica", one, Replica) for one in self.replicas)):
+            if not isinstance(value, kind):
+                raise TypeError(f"{name} must be a {kind.__name__}, not {value!r}.")
 
     @property
     def tokens(self) -> int:
@@ -201,7 +215,7 @@ class Pack:
         return self.recipe.steps * self.recipe.batch * self.shape.context
 
 
-def steps_for(tokens: float, batch: int, length: int) -> int:
+def steps_for(tokens: float, *, batch: int, length: int) -> int:
     """Updates that see about so many tokens once, D / (batch (length - 1)), to the nearest whole number.
 
     Parameters
@@ -216,27 +230,39 @@ def steps_for(tokens: float, batch: int, length: int) -> int:
     Raises
     ------
     ValueError
-        If there are fewer tokens than in one batch.
+        If there are fewer tokens than in one batch, or more than 2^63.
 
     Examples
     --------
     >>> steps_for(196_000, batch=20, length=50)
     200
     """
+    _whole("batch", batch, 1)
+    _whole("length", length, 2)
     per_step = batch * (length - 1)
     if not tokens >= per_step:
         raise ValueError(
             f"tokens = {tokens:g} is less than one batch, {batch} sequences of {length - 1} predicted tokens or "
             f"{per_step}. Give more tokens, or a smaller batch."
         )
+    if tokens > 2**63:
+        raise ValueError(f"tokens must be a finite number, at most 2^63, not {tokens:g}.")
     return round(tokens / per_step)
 
 
-def _whole(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be a whole number from {least} on, not {value!r}.")
+def _whole(name: str, value: Any, least: int, most: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+        upto = "on" if most is None else f"to {most}"
+        raise ValueError(f"{name} must be a whole number from {least} {upto}, not {value!r}.")
 
 
-def _number(name: str, value: Any, words: str, allowed: Callable[[float], bool]) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not allowed(value):
+def _number(owner: Any, name: str, words: str, allowed: Callable[[float], bool]) -> None:
+    """Check a number and make it a float, so that 1 and 1.0 have one hash."""
+    value = getattr(owner, name)
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not allowed(number):
         raise ValueError(f"{name} must be a finite number, {words}, not {value!r}.")
+    object.__setattr__(owner, name, number)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .coordinates import CoordinateCheck
 
 BATCH, LENGTH = 10, 20  # sequences of a step, and their tokens: a few seconds are enough to see a slope
+WIDE, SLOW = 128, 2**-8  # from which width, up to which learning rate, a correct rule meets the limits
 PICTURES = (".png", ".svg", ".pdf")
 
 
@@ -27,7 +28,7 @@ def coordinates_command(
     graph: Annotated[str, typer.Argument(help="er:NODES:EDGES, ba:NODES:ATTACHED, or a file.")] = "er:200:1000",
     widths: Annotated[str, typer.Option(help="Widths, separated by commas.")] = "128,256,512",
     parametrization: Annotated[Parametrization, typer.Option(help="What scales do with the width.")] = "mup",
-    lr: Annotated[float, typer.Option(help="Learning rate at the base width.")] = 2**-8,
+    lr: Annotated[float, typer.Option(help="Learning rate at the base width.")] = SLOW,
     steps: Annotated[int, typer.Option(help="Updates.")] = 5,
     seeds: Annotated[int, typer.Option(min=1, help="Models of each width, whose movements are averaged.")] = 6,
     depth: Annotated[int, typer.Option(help="Layers.")] = 2,
@@ -73,6 +74,11 @@ def coordinates_command(
         screen.print(facts([("graph", walked.name), ("recipe", about), *([("written", str(plot))] if plot else [])]))
         screen.print(_table(check))
     if not check.ok:
+        if min(asked) < WIDE or lr > SLOW:
+            print_note(
+                "movements that vanish with the width fail, too: before a rule is doubted, check again with widths "
+                f"from {WIDE} on and --lr {SLOW:g} or less. A wrong rule fails there as well."
+            )
         raise typer.Exit(NOT_OK)
 
 

@@ -80,7 +80,7 @@ def from_networkx(graph: Any, *, name: str = "graph", weight: str | None = None)
 
 
 def read_graph(path: str | os.PathLike[str], *, directed: bool = False) -> Graph:
-    """Graph of a file: GraphML (.graphml), or an edge list, a line per edge: node node [weight].
+    r"""Graph of a file: GraphML (.graphml), or an edge list, a line per edge: node node [weight].
 
     Words of an edge list are parted by blanks or commas, and what follows a # is a comment. A GraphML file says itself
     whether it is directed; where its edges have the attribute `weight`, that is W.
@@ -91,6 +91,15 @@ def read_graph(path: str | os.PathLike[str], *, directed: bool = False) -> Graph
         If the file cannot be read.
     ValueError
         If it holds no graph that can be walked on.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "friends.txt")
+    ...     _ = path.write_text("ann bob 2\nbob cid 1\ncid ann 1\n")
+    ...     read_graph(path).labels
+    ('ann', 'bob', 'cid')
     """
     path = Path(path)
     try:

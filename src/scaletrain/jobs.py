@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
+from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -78,8 +79,8 @@ def read_job(path: str | os.PathLike[str]) -> Job:
     cells = cells_of(content, graph, path)
     if len(cells) > 1:
         raise ValueError(
-            f"{path} has {len(cells)} cells, since an entry of [model] or [recipe] is a list, but a job is one. Give "
-            "each entry one value."
+            f"{path} has {len(cells)} models or data sizes, since an entry of [model] or [recipe] is a list, but a job "
+            "is one. Give each entry one value."
         )
     (cell,) = cells
     return Job(graph, Pack(shape=cell.shape, recipe=cell.recipe, replicas=replicas_of(content, path)))
@@ -87,6 +88,8 @@ def read_job(path: str | os.PathLike[str]) -> Job:
 
 def read_tables(path: str | os.PathLike[str]) -> Tables:
     """The tables of a file, all there and none more."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}.")
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -105,8 +108,8 @@ def graph_of(content: Tables, path: str | os.PathLike[str]) -> tuple[GraphRecipe
     try:
         recipe = GraphRecipe.from_dict(content["graph"], folder=Path(path).parent)
         return recipe, recipe.build()
-    except ValueError as error:
-        raise ValueError(f"{path}, [graph]: {str(error).removeprefix('[graph] ')}") from error
+    except (ValueError, OSError) as error:
+        raise type(error)(f"{path}, [graph]: {str(error).removeprefix('[graph] ')}") from error
 
 
 def cells_of(content: Tables, graph: Graph, path: str | os.PathLike[str]) -> tuple[Cell, ...]:
@@ -156,7 +159,7 @@ def _combinations(entries: dict[str, Any], where: str) -> Iterator[dict[str, Any
 def _with_steps(entries: dict[str, Any], shape: Shape, where: str) -> dict[str, Any]:
     """Entries of a recipe with steps in the place of tokens."""
     if ("tokens" in entries) == ("steps" in entries):
-        raise ValueError(f"{where} needs one of tokens and steps, such as tokens = 200_000.")
+        raise ValueError(f"{where} needs either tokens or steps, such as tokens = 200_000, and not both.")
     if "steps" in entries:
         return entries
     rest = {name: value for name, value in entries.items() if name != "tokens"}
@@ -164,19 +167,23 @@ def _with_steps(entries: dict[str, Any], shape: Shape, where: str) -> dict[str, 
         raise ValueError(f"{where}: tokens must be a number, not {entries['tokens']!r}.")
     batch = _made(Recipe, {**rest, "steps": 1}, where).batch
     try:
-        return {**rest, "steps": steps_for(entries["tokens"], batch, shape.length)}
+        return {**rest, "steps": steps_for(entries["tokens"], batch=batch, length=shape.length)}
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
 
 
 def _made(kind: Any, entries: dict[str, Any], where: str) -> Any:
     """Value of a kind; whatever is wrong with an entry is said with its place in the file."""
-    known = [item.name for item in fields(kind)]
+    known = sorted([item.name for item in fields(kind)] + ["tokens"] * (kind is Recipe))
     for name in entries:
         if name not in known:
-            raise ValueError(f"{where} has {name!r}, which is unknown; there are {', '.join(sorted(known))}.")
+            near = get_close_matches(name, known, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"{where} has {name!r}, which is unknown; there are {', '.join(known)}.{meant}")
+    lacking = [item.name for item in fields(kind) if item.default is MISSING and item.name not in entries]
+    if lacking:
+        raise ValueError(f"{where} lacks {' and '.join(lacking)}.")
     try:
         return kind(**entries)
-    except (ValueError, TypeError) as error:
-        message = str(error).replace(f"{kind.__name__}.__init__() missing", "it lacks")
-        raise ValueError(f"{where}: {message}") from error
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error

@@ -45,7 +45,7 @@ COLUMNS = {
     "lr": "peak learning rate",
     "seed": "of the initial weights",
     "data_seed": "of the training walks",
-    "parametrization": "mup or sp",
+    "parametrization": "mup, sp or sp_embed: what scales do with the width",
     "base_width": "width at which mup is sp",
     "embedding_lr": "learning rate of the embedding over that of the layers at base width",
     "weight_decay": "of AdamW",
@@ -87,7 +87,7 @@ def runs_of(trained: Trained, graph: Graph, *, device: str) -> pd.DataFrame:
     pack, evaluation, name = trained.pack, trained.evaluation, identity(trained.pack, graph)
     shape, recipe = pack.shape, pack.recipe
     loss = np.where(trained.diverged, np.nan, evaluation.loss)
-    last = trained.curves.groupby("replica")["train_loss"].last()
+    last = trained.curves["train_loss"].to_numpy().reshape(len(pack.replicas), -1)[:, -1]  # nan where it is
     counting = CountingBaseline(entropy=evaluation.floor, coefficient=(graph.edges - graph.nodes) / 2)
     common: dict[str, Any] = {
         "params": shape.params, "tokens": pack.tokens,
@@ -114,10 +114,20 @@ def runs_of(trained: Trained, graph: Graph, *, device: str) -> pd.DataFrame:
 
 
 def curves_of(trained: Trained, graph: Graph) -> pd.DataFrame:
-    """Training curves of a pack: run, step, tokens, lr, train_loss, a row per replica and point."""
+    """Training curves of a pack: run, step, tokens, lr_now, train_loss, a row per replica and point.
+
+    Examples
+    --------
+    >>> from scaletrain import Graph, Pack, Recipe, Replica, Shape, train
+    >>> ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
+    >>> recipe, replicas = Recipe(steps=3, batch=4), (Replica(lr=0.01),)
+    >>> pack = Pack(shape=Shape(vocabulary=3, width=16), recipe=recipe, replicas=replicas)
+    >>> list(curves_of(train(pack, ring), ring)["step"])
+    [1, 2, 3]
+    """
     name = identity(trained.pack, graph)
     runs = [f"{name}-{replica}" for replica in trained.curves["replica"]]
-    return trained.curves.drop(columns="replica").assign(run=runs)[["run", "step", "tokens", "lr", "train_loss"]]
+    return trained.curves.drop(columns="replica").assign(run=runs)[["run", "step", "tokens", "lr_now", "train_loss"]]
 
 
 def name_of(device: str) -> str:

@@ -35,7 +35,7 @@ def run(
     ----------
     job : Job
     folder : path
-        Made if it is not there.
+        That is there.
     device : str
         Of torch.
     progress : callable, optional
@@ -51,28 +51,44 @@ def run(
         If the checkpoint is of another job, or there is no such device.
     OSError
         If the folder cannot be written to.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from scaletrain import Graph, Pack, Recipe, Replica, Shape
+    >>> ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
+    >>> recipe, replicas = Recipe(steps=3, batch=4), (Replica(lr=0.01),)
+    >>> pack = Pack(shape=Shape(vocabulary=3, width=16), recipe=recipe, replicas=replicas)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     runs = run(Job(ring, pack), Path(folder))
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['checkpoint.safetensors', 'curves.csv', 'runs.csv']
     """
-    folder.mkdir(parents=True, exist_ok=True)
     checkpoint, tell = folder / CHECKPOINT, note or (lambda words: None)
     state = load_state(checkpoint, job.pack, job.graph) if checkpoint.exists() else None
     trainer = Trainer(job.pack, job.graph, device=device, state=state)
+    steps = job.pack.recipe.steps
     if state is not None:
-        tell(f"{checkpoint} is there: going on from step {state.step} of {job.pack.recipe.steps}.")
+        on = f"going on from step {state.step} of {steps}" if state.step < steps else "training is finished already"
+        tell(f"{checkpoint} is there: {on}.")
         if made_by(checkpoint) != torch.__version__:
             tell(f"it was made by torch {made_by(checkpoint)}, this is {torch.__version__}: the bits may differ.")
     else:
         save_state(checkpoint, trainer.state, job.pack, job.graph)  # an unwritable folder shows before the work
     saved = time.monotonic()
     try:
-        while trainer.step < job.pack.recipe.steps:
+        while trainer.step < steps:
             trainer.advance()
             if progress is not None:
-                progress(trainer.step, job.pack.recipe.steps)
+                progress(trainer.step, steps)
             if time.monotonic() - saved > every:
                 save_state(checkpoint, trainer.state, job.pack, job.graph)
                 saved = time.monotonic()
-    finally:
+    except BaseException:  # an interruption, above all
         save_state(checkpoint, trainer.state, job.pack, job.graph)
+        tell(f"stopped at step {trainer.step} of {steps}; started again with {folder}, it goes on from there.")
+        raise
+    save_state(checkpoint, trainer.state, job.pack, job.graph)
     trained = finished(trainer)
     runs = runs_of(trained, job.graph, device=device)
     write_whole(folder / CURVES, curves_of(trained, job.graph).to_csv(index=False))

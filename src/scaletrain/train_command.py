@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -42,6 +43,10 @@ def train_command(
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill saves, too
         torch.set_num_threads(threads)
         made = read_job(job)
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise OSError(f"{output} is no folder, or lies in a file. Choose another folder.") from None
         for note in made.graph.notes:
             print_note(note)
         with _progress(made) as advance:
@@ -53,7 +58,7 @@ def train_command(
 def export_command(
     checkpoint: Annotated[Path, typer.Argument(help="checkpoint.safetensors of `scaletrain train`, or its folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write, ending in .safetensors.")],
-    replica: Annotated[int, typer.Option(min=0, help="Which replica, from 0.")] = 0,
+    replica: Annotated[int | None, typer.Option(min=0, help="Which replica, from 0, as `train` lists them.")] = None,
 ) -> None:
     """Write the weights of one run as safetensors, with shape and recipe as text in its header."""
     with one_message():
@@ -65,8 +70,10 @@ def export_command(
         path = checkpoint / CHECKPOINT if checkpoint.is_dir() else checkpoint
         if output.exists() and path.exists() and output.samefile(path):
             raise ValueError(f"{output} is the checkpoint itself, which would be lost. Choose another file.")
-        pack = export(path, output, replica=replica)
-    one = pack.replicas[replica]
+        made = export(path, output, replica=replica)
+    pack, one = made.pack, made.replica
+    if made.step < pack.recipe.steps:
+        print_note(f"training was stopped at step {made.step} of {pack.recipe.steps}: this model is not finished.")
     console().print(facts([
         ("model", f"width {pack.shape.width}, {pack.shape.depth} layers, {pack.shape.params:,} parameters"),
         ("run", f"lr {one.lr:g}, seed {one.seed}, data_seed {one.data_seed}"), ("written", str(output)),
@@ -118,14 +125,26 @@ def _show(runs: pd.DataFrame, job: Job) -> None:
         ("tokens", tokens), ("floor", f"{floor:.5f} nats per token; counting transitions gives {counting:.5f}"),
     ]))  # fmt: skip
     table = Table(box=None, pad_edge=False, padding=(0, 2))
-    for name in ("lr", "seed", "data_seed", "loss", "excess", "status"):
+    for name in ("replica", "lr", "seed", "data_seed", "loss", "excess", "status"):
         table.add_column(name, justify="left" if name == "status" else "right")
-    for row in runs.sort_values("loss").to_dict("records"):
+    for row in runs.assign(replica=range(len(runs))).sort_values("loss").to_dict("records"):
         table.add_row(*_cells(row))
     screen.print(table)
+    lost = int((runs["loss"] > math.log(shape.vocabulary)).sum())
+    if lost:
+        worse = f"{lost} of {len(runs)} runs are worse than a uniform guess, ln V = {math.log(shape.vocabulary):.3f}"
+        print_note(f"{worse}: their learning rate is too large, or they have seen too little.")
 
 
 def _cells(row: dict[Any, Any]) -> list[str]:
     loss = f"{row['loss']:.5f}" if row["loss"] == row["loss"] else "-"
-    excess = f"{row['excess']:.4g} +- {row['loss_se']:.2g}" if loss != "-" else "-"
-    return [f"{row['lr']:g}", str(row["seed"]), str(row["data_seed"]), loss, excess, visible(row["status"])]
+    excess = f"{row['excess']:.5f} +- {row['loss_se']:.5f}" if loss != "-" else "-"
+    return [
+        str(row["replica"]),
+        f"{row['lr']:g}",
+        str(row["seed"]),
+        str(row["data_seed"]),
+        loss,
+        excess,
+        visible(row["status"]),
+    ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,9 +69,18 @@ class Trained:
     diverged : (R,) array of bool
         A loss of training or of the test was not finite.
     curves : DataFrame
-        replica, step, tokens, lr, train_loss.
+        replica, step, tokens, lr_now (of that step), train_loss.
     seconds, cpu_seconds : float
         Of the updates of all replicas, without the evaluation.
+
+    Examples
+    --------
+    >>> from scaletrain import Graph, Pack, Recipe, Replica, Shape
+    >>> ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
+    >>> recipe, replicas = Recipe(steps=3, batch=4), (Replica(lr=0.01),)
+    >>> pack = Pack(shape=Shape(vocabulary=3, width=16), recipe=recipe, replicas=replicas)
+    >>> train(pack, ring).diverged
+    array([False])
     """
 
     pack: Pack
@@ -128,6 +140,7 @@ class Trainer:
         self.params = {name: value.to(self.device).requires_grad_(True) for name, value in self.params.items()}
         self.optimiser = AdamW(self.params, pack.shape, pack.recipe, [one.lr for one in pack.replicas])
         self.step, self.seconds, self.cpu_seconds = 0, 0.0, 0.0
+        self._torn = False  # whether an update failed after it had begun to change the weights
         self.losses: list[tuple[int, Tensor]] = []
         self.every = max(1, pack.recipe.steps // POINTS)
         seeds = sorted({one.data_seed for one in pack.replicas})
@@ -148,20 +161,31 @@ class Trainer:
         return self._drawn[1][:, start : start + size][self._source_of]
 
     def advance(self) -> None:
-        """Make one update."""
+        """Make one update, whole: SIGINT and SIGTERM wait until it no longer changes anything."""
         wall, cpu = time.perf_counter(), time.process_time()
         losses = loss_of(self.params, self.batch(self.step), self.pack)
         gradients = torch.autograd.grad(losses.sum(), list(self.params.values()))
-        self.optimiser.step(self.step, dict(zip(self.params, gradients, strict=True)))
-        if self.step % self.every == 0 or self.step == self.pack.recipe.steps - 1:
-            self.losses.append((self.step, losses.detach()))
-        self.step += 1
-        self.seconds += time.perf_counter() - wall
-        self.cpu_seconds += time.process_time() - cpu
+        with _signals_wait():
+            self._torn = True
+            self.optimiser.step(self.step, dict(zip(self.params, gradients, strict=True)))
+            if self.step % self.every == 0 or self.step == self.pack.recipe.steps - 1:
+                self.losses.append((self.step, losses.detach()))
+            self.step += 1
+            self.seconds += time.perf_counter() - wall
+            self.cpu_seconds += time.process_time() - cpu
+            self._torn = False
 
     @property
     def state(self) -> State:
-        """Copy of where training is."""
+        """Copy of where training is.
+
+        Raises
+        ------
+        RuntimeError
+            If the last update failed in its middle, as for want of memory: half of it is no state to go on from.
+        """
+        if self._torn:
+            raise RuntimeError(f"update {self.step} failed in its middle. Go on from the last checkpoint.")
         names = self.optimiser.names
         return State(
             self.step,
@@ -240,7 +264,7 @@ def usable(device: str) -> torch.device:
     Raises
     ------
     ValueError
-        If torch knows no such device, or this machine has none.
+        If it is neither a CPU nor a GPU of CUDA, or this machine has none.
 
     Examples
     --------
@@ -248,11 +272,32 @@ def usable(device: str) -> torch.device:
     device(type='cpu')
     """
     try:
-        torch.empty(0, device=device)
+        if torch.empty(0, device=device).device.type not in ("cpu", "cuda"):  # others lack float64, or hold nothing
+            raise RuntimeError
     except (RuntimeError, AssertionError) as error:  # a torch without CUDA asserts
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise ValueError(f"there is no device {device!r} here ({reason}). Use device 'cpu'.") from error
+        raise ValueError(
+            f"there is no device {device!r} here. Devices are cpu, cuda, cuda:1 and so on, and this machine has "
+            f"{torch.cuda.device_count()} of CUDA."
+        ) from error
     return torch.device(device)
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Hold back SIGINT and SIGTERM until the block is over, where they would raise; only the main thread gets them."""
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    held = {number: handler for number, handler in handlers.items() if main and callable(handler)}
+    for number in held:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in held.items():
+            signal.signal(number, handler)
+    for number in came:
+        signal.raise_signal(number)
 
 
 def _curves(trainer: Trainer, losses: NDArray[np.float64]) -> pd.DataFrame:
@@ -261,7 +306,7 @@ def _curves(trainer: Trainer, losses: NDArray[np.float64]) -> pd.DataFrame:
     per_step = pack.recipe.batch * pack.shape.context
     frames: list[dict[str, Any]] = [
         {"replica": r, "step": step + 1, "tokens": (step + 1) * per_step,
-         "lr": one.lr * schedule(step, pack.recipe), "train_loss": losses[place, r]}
+         "lr_now": one.lr * schedule(step, pack.recipe), "train_loss": losses[place, r]}
         for r, one in enumerate(pack.replicas) for place, step in enumerate(steps)
     ]  # fmt: skip
     return pd.DataFrame(frames)

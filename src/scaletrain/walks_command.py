@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .ranks import Counts
 
 PICTURES, TABLES = (".png", ".svg", ".pdf"), (".csv", ".parquet")
+BIAS = ("weights_seed", "support", "symmetric")
 UNLIKELY = 1e-6  # our choice: chance seldom raises this alarm, a wrong table always
 
 
@@ -58,6 +59,8 @@ def walks_command(
         _check_target("--plot", plot, PICTURES, graph)
         with working(f"making {graph}"):
             recipe = _recipe(graph, given)
+            if not recipe.kappa and any(given[name] is not None for name in BIAS):
+                raise ValueError(f"--{' and --'.join(BIAS).replace('_', '-')} are of biased walks: give --kappa, too.")
             made = recipe.build()
             counts = _sampled(made, length, seed, count)
             numbers = _numbers(made, length)
