@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 # Optional extras of the package itself; `make test EXTRAS=` leaves them out and the tests that need them skip by name.
-EXTRAS ?= parquet,network,train
+EXTRAS ?= parquet,network,train,ray,slurm
 comma  := ,
 
 SOURCES := pyproject.toml README.md LICENSE $(shell find src data -type f -not -path '*/__pycache__/*' 2>/dev/null)

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 torch = pytest.importorskip("torch")
-safetensors = pytest.importorskip("safetensors")
+pytest.importorskip("safetensors")
+from safetensors import safe_open
+from safetensors.torch import save_file
 
-from scaletrain.checkpoints import Exported, export, identity, load_state, save_state
+from scaletrain.checkpoints import Exported, export, identity, load_state, made_by, save_state
 from scaletrain.config import Pack, Recipe, Replica, Shape
 from scaletrain.graph_sources import erdos_renyi
 from scaletrain.model import hidden, logits
@@ -65,6 +67,18 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         load_state(path, PACK, GRAPH)
 
 
+@pytest.mark.parametrize("lost", ["torch", "identity", "pack", "graph", "step", "seconds", "cpu_seconds"])
+def test_a_header_that_lacks_something_is_refused(tmp_path, lost):
+    path = tmp_path / "state.safetensors"
+    save_state(path, advanced(1).state, PACK, GRAPH)
+    with safe_open(path, framework="pt") as file:
+        about = {name: value for name, value in file.metadata().items() if name != lost}
+    save_file({"params.embedding": torch.zeros(2, 20, 16)}, path, metadata=about)
+    for read in (lambda: load_state(path, PACK, GRAPH), lambda: export(path, tmp_path / "m"), lambda: made_by(path)):
+        with pytest.raises(ValueError, match=f"is no checkpoint of `scaletrain train`: its header lacks {lost}"):
+            read()
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "state.safetensors"
     path.write_bytes(b"old")
@@ -84,7 +98,7 @@ def test_an_exported_model_is_that_of_its_replica(tmp_path):
     trainer = advanced(20)
     save_state(checkpoint, trainer.state, PACK, GRAPH)
     assert export(checkpoint, path, replica=1) == Exported(PACK, PACK.replicas[1], 20)
-    with safetensors.safe_open(path, framework="pt") as file:
+    with safe_open(path, framework="pt") as file:
         header = file.metadata()
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     assert json.loads(header["replica"]) == {"lr": 0.02, "seed": 1, "data_seed": 0}

@@ -81,7 +81,7 @@ def test_less_data_than_a_batch_is_refused(tokens):
 
 
 def test_seeds_are_of_32_bits():
-    # torch takes no more of a seed, and above them two seeds could have the same walks, or one's training another's test
+    # torch takes no more of a seed; above, one seed's training walks could be another's test walks
     assert Replica(lr=0.1, seed=2**32 - 1, data_seed=2**32 - 1).seed == 2**32 - 1
     for name in ("seed", "data_seed"):
         with pytest.raises(ValueError, match=rf"{name} must be a whole number from 0 to 4294967295, not 4294967296"):
@@ -89,7 +89,10 @@ def test_seeds_are_of_32_bits():
 
 
 def test_numbers_are_floats_however_they_are_written():
-    whole, written = Recipe(steps=3, embedding_lr=8, weight_decay=0), Recipe(steps=3, embedding_lr=8.0, weight_decay=0.0)
+    whole, written = (
+        Recipe(steps=3, embedding_lr=8, weight_decay=0),
+        Recipe(steps=3, embedding_lr=8.0, weight_decay=0.0),
+    )
     assert repr(whole) == repr(written)  # what is hashed
     assert repr(Replica(lr=1)) == repr(Replica(lr=1.0))
 

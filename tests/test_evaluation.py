@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from scaletrain.config import Recipe, Shape
 from scaletrain.evaluation import WalkEvaluator, divergence
 from scaletrain.graph_sources import erdos_renyi
-from scaletrain.model import initial
+from scaletrain.model import initial, logits
 from scaletrain.walks import Walks
 
 
@@ -58,7 +58,31 @@ def test_an_evaluation_is_the_mean_over_the_positions_of_the_test_walks(truth):
     assert made.tokens == 50 * 29
     uniform = np.mean(np.log(truth.graph.nodes) - truth.graph.node_entropy[truth.tokens[:, :-1].numpy()])
     np.testing.assert_allclose(made.divergence, uniform, rtol=0.01)  # a model that has seen nothing is nearly uniform
-    assert np.all(made.loss_se > 0)
+
+
+def test_the_standard_error_is_that_of_a_mean_over_walks(truth):
+    shape, recipe = Shape(vocabulary=truth.graph.nodes, width=16, length=30), Recipe(steps=1)
+    params = initial(shape, recipe, [0, 1])
+    params["embedding"] *= 30  # so that walks differ
+    walks = truth.tokens[:, :-1]
+    scores = logits(params, walks.expand(2, *walks.shape), shape, recipe)
+    per_walk = [divergence(truth, one.flatten(0, 1), walks.flatten()).view(walks.shape).mean(dim=1) for one in scores]
+    expected = [float(one.std(correction=1)) / np.sqrt(50) for one in per_walk]
+    np.testing.assert_allclose(truth(params, shape, recipe).loss_se, expected, rtol=1e-4)  # products in float32
+
+
+def test_a_loss_is_what_cross_entropies_of_sampled_nodes_scatter_about(truth):
+    shape, recipe = Shape(vocabulary=truth.graph.nodes, width=16, length=30), Recipe(steps=1)
+    params = initial(shape, recipe, [0])
+    params["embedding"] *= 6
+    walks = torch.from_numpy(Walks(truth.graph, length=30, seed=1, split="test").batch(0, 4000).astype(np.int64))
+    made = WalkEvaluator(truth.graph, walks.numpy())(params, shape, recipe)
+    with torch.no_grad():
+        scores = torch.log_softmax(logits(params, walks[None, :, :-1], shape, recipe)[0], dim=-1)
+    sampled = -scores.gather(2, walks[:, 1:, None]).mean(dim=(1, 2)).double().numpy()
+    error = np.std(sampled, ddof=1) / np.sqrt(4000)
+    assert 0 < made.loss_se[0] < error
+    assert abs(made.loss[0] - sampled.mean()) < 4 * error < 0.02 * made.floor
 
 
 def test_one_walk_has_no_standard_error():

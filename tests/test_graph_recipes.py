@@ -96,7 +96,10 @@ GIVEN = {"kind": "erdos_renyi", "nodes": 9, "edges": 9}
         ({**GIVEN, "kappa": 3.1}, "not 3.1"),
         ({**GIVEN, "kappa": float("nan")}, "not nan"),
         ({**GIVEN, "kappa": "1"}, "not '1'"),
-        ({**GIVEN, "support": [1]}, "support must be two rising, positive numbers"),
+        (
+            {**GIVEN, "support": [1]},
+            "support must be two rising numbers from 1e-60 to 1e.60, such as .1.0, 1000.0., not .1.",
+        ),
         ({**GIVEN, "support": [10, 1]}, "support must be two rising"),
         ({**GIVEN, "support": [0, 1]}, "support must be two rising"),
         ({**GIVEN, "support": [1, float("inf")]}, "support must be two rising"),

@@ -187,16 +187,34 @@ def test_labels_follow_their_nodes_into_the_giant_part():
         (lambda: Graph.from_edges([(0, 1)], weights=np.array([1e61])), "from 1e-60 to 1e.60 .1 such edges"),
         (lambda: Graph.from_edges([(0, 1)], weights=np.array([np.nan])), "is nan"),
         (lambda: Graph.from_edges([("a", "b")]), "the edges hold <U1"),
-        (lambda: Graph.from_edges([(0, 2**40)]), "at most 2147483647 nodes"),
+        (lambda: Graph.from_edges([(0, 2**40)]), "nodes must be a whole number from 1 to 2147483647"),
         (lambda: Graph.from_edges([(0, 1)], labels=["a"]), "2 nodes need as many labels, not 1"),
         (lambda: Graph.from_edges([(0, 1), (1, 2)], directed=True), "3 nodes: it has no cycle.* .1 nodes have no edge"),
         (lambda: Graph.from_edges([(0, 0), (0, 1)], directed=True), "every walk ends or stays where it is"),
         (lambda: Graph.from_edges([(0, 0), (1, 1)]), "from nodes to themselves alone"),
-        (lambda: Graph.from_edges(SMALL).biased(-0.5, seed=0), "kappa must be between 0"),
-        (lambda: Graph.from_edges(SMALL).biased(3.5, seed=0), "kappa must be between 0"),
-        (lambda: Graph.from_edges(SMALL).biased(1, seed=0, support=(0, 1)), "positive, finite interval"),
+        (lambda: Graph.from_edges([(0, 1)], nodes=2.7), "nodes must be a whole number from 1 to 2147483647, not 2.7"),
+        (lambda: Graph.from_edges([(0, 1)], nodes="x"), "nodes must be a whole number from 1 to 2147483647, not .x."),
+        (lambda: Graph.from_edges([(0, 1), (1,)]), "needs edges as pairs of nodes"),
+        (lambda: Graph.from_edges([(0, 1)], weights=["a"]), "weights must be numbers"),
+        (
+            lambda: Graph.from_edges(SMALL).biased(-0.5, seed=0),
+            "kappa must be a number from 0 .unbiased. to 3, not -0.5",
+        ),
+        (lambda: Graph.from_edges(SMALL).biased(3.5, seed=0), "kappa must be a number from 0"),
+        (lambda: Graph.from_edges(SMALL).biased(np.nan, seed=0), "kappa must be a number from 0"),
+        (lambda: Graph.from_edges(SMALL).biased("1", seed=0), "kappa must be a number from 0 .unbiased. to 3, not '1'"),
+        (lambda: Graph.from_edges(SMALL).biased(1, seed=-1), "seed must be a whole number from 0 on, not -1"),
+        (lambda: Graph.from_edges(SMALL).biased(1, seed=0, support=(0, 1)), "two rising numbers from 1e-60 to 1e.60"),
+        (lambda: Graph.from_edges(SMALL).biased(1, seed=0, support=(1, np.nan)), "two rising numbers"),
+        (lambda: Graph.from_edges(SMALL).biased(1, seed=0, support=(1, 2, 3)), "two rising numbers"),
         (lambda: Graph.from_edges([(0, 1), (1, 0)], directed=True).biased(1, seed=0, symmetric=True), "is directed"),
         (lambda: Graph.from_edges(SMALL).floor(1), "at least 2 nodes"),
+        (lambda: Graph.from_edges(SMALL).floor(2.5), "at least 2 nodes, so that one is predicted, not 2.5"),
+        (lambda: erdos_renyi(10.0, 5, seed=0), "nodes must be a whole number from 2 to 2147483647, not 10.0"),
+        (lambda: erdos_renyi(10, 5.5, seed=0), "edges must be a whole number from 0 on, not 5.5"),
+        (lambda: erdos_renyi(10, 5, seed=None), "seed must be a whole number from 0 on, not None"),
+        (lambda: erdos_renyi(2**31, 5, seed=0), "nodes must be a whole number from 2 to 2147483647, not 2147483648"),
+        (lambda: barabasi_albert(10, 2.5, seed=0), "attached must be a whole number from 0 on, not 2.5"),
         (lambda: erdos_renyi(10, 46, seed=0), "1 to 45 undirected edges, not 46"),
         (lambda: barabasi_albert(5, 5, seed=0), "1 to 4 nodes, not 5"),
         (lambda: from_networkx(nx.empty_graph(4)), "needs edges"),
@@ -206,6 +224,11 @@ def test_labels_follow_their_nodes_into_the_giant_part():
 def test_bad_graphs_are_refused_in_words(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_what_is_no_graph_of_networkx_is_refused():
+    with pytest.raises(TypeError, match="must be a graph of networkx, not a list"):
+        from_networkx([(0, 1)])
 
 
 def test_an_edge_list_is_read(tmp_path):

@@ -59,7 +59,10 @@ def test_multipliers_follow_their_rules(name):
         key: of_embedding if key == EMBEDDING else of_layers for key in tensor_shapes(shape(128))
     }
     assert multiplier(shape(128), recipe(name)) == divisor
-    assert {scale.decay for scale in found.values()} == {1.0}
+    at_base = {key: scale.lr for key, scale in scales(shape(32), recipe(name)).items()}
+    assert {key: scale.decay for key, scale in found.items()} == at_base
+    independent = scales(shape(128), recipe(name, decay_mode="independent"))
+    assert {scale.decay for scale in independent.values()} == {1.0}
     coupled = scales(shape(128), recipe(name, decay_mode="coupled"))
     assert all(scale.decay == scale.lr for scale in coupled.values())
 

@@ -144,7 +144,8 @@ def test_the_update_is_that_of_torch(mode, parametrization):
         groups = []
         for name, value in plain[r].items():
             rate = lr * scale[name].lr
-            decay = {"coupled": 0.1, "compensated": 0.1 / scale[name].lr, "independent": 0.1 / rate}[mode]
+            at_base = lr * (3.0 if name == EMBEDDING else 1.0)
+            decay = {"coupled": 0.1, "compensated": 0.1 * at_base / rate, "independent": 0.1 / rate}[mode]
             groups.append({"params": [value], "lr": rate, "weight_decay": decay})
         optimisers.append(torch.optim.AdamW(groups, betas=(recipe.beta1, recipe.beta2), eps=recipe.eps))
     peaks = [[group["lr"] for group in one.param_groups] for one in optimisers]
@@ -175,6 +176,13 @@ def test_the_schedule_warms_up_to_its_peak_and_ends_at_zero(steps):
     assert steps == 1 or rates[-1] == 0.0
 
 
+@pytest.mark.parametrize("steps", [2, 10, 300])
+def test_the_longest_warm_up_leaves_a_last_step_at_zero(steps):
+    recipe = Recipe(steps=steps, warmup=0.999)
+    rates = [schedule(step, recipe) for step in range(steps)]
+    assert rates[-2:] == [1.0, 0.0]
+
+
 def test_exactly_as_many_updates_as_steps_are_made(monkeypatch):
     made = []
     monkeypatch.setattr(AdamW, "step", lambda self, number, gradients: made.append(number))
@@ -185,7 +193,7 @@ def test_exactly_as_many_updates_as_steps_are_made(monkeypatch):
 @pytest.mark.parametrize(("width", "depth"), [(32, 1), (64, 2), (128, 2), (256, 4), (512, 2), (48, 2)])
 def test_multipliers_are_those_of_mup_tensor_by_tensor(width, depth):
     mup = pytest.importorskip("mup")
-    recipe, lr = Recipe(steps=1, base_width=16), 0.01
+    recipe, lr = Recipe(steps=1, base_width=16, embedding_lr=8.0), 0.01
 
     def modules(d):
         shape = Shape(vocabulary=30, width=d, depth=depth)
@@ -199,7 +207,9 @@ def test_multipliers_are_those_of_mup_tensor_by_tensor(width, depth):
 
     wide = modules(width)
     mup.set_base_shapes(wide, modules(16), delta=modules(32), rescale_params=False)
-    optimiser = mup.MuAdamW(wide.parameters(), lr=lr, weight_decay=0.1)
+    embedding = {"params": [wide[EMBEDDING].weight], "lr": lr * recipe.embedding_lr}
+    layers = {"params": [weight for name, weight in wide.named_parameters() if EMBEDDING not in name]}
+    optimiser = mup.MuAdamW([embedding, layers], lr=lr, weight_decay=0.1)
     theirs = {id(p): group for group in optimiser.param_groups for p in group["params"]}
     for name, mine in scales(Shape(vocabulary=30, width=width, depth=depth), recipe).items():
         group = theirs[id(wide[name.replace(".", "_")].weight)]

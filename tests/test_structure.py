@@ -187,8 +187,8 @@ def wheel(tmp_path_factory):
 def test_the_wheel_carries_code_types_licence_and_data(wheel):
     with zipfile.ZipFile(wheel) as content:
         names = set(content.namelist())
-        for path in sorted((ROOT / "data").iterdir()):
-            assert content.read(f"scalefit/data/{path.name}") == path.read_bytes()
+        for path in sorted(path for path in (ROOT / "data").rglob("*") if path.is_file()):
+            assert content.read(f"scalefit/data/{path.relative_to(ROOT / 'data')}") == path.read_bytes()
     sources = (path for folder in (SOURCE, ROOT / "src" / "scaletrain") for path in folder.rglob("*.py*"))
     shipped = {str(path.relative_to(ROOT / "src")) for path in sources if path.suffix in (".py", ".pyi")}
     assert {*shipped, "scalefit/py.typed", "scaletrain/py.typed"} <= names

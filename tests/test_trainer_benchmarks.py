@@ -82,3 +82,9 @@ def test_the_page_shows_the_transfer_that_was_measured():
     for width, cells in by_width.items():
         assert f"| {width} | {' | '.join(cells)} |" in page
     assert f"| range, octaves | {' | '.join(f'{one:.2f}' for one in found['moved'].values())} |" in page
+
+
+def test_what_was_measured_is_transfer():
+    moved = json.loads((BENCHMARKS / "transfer.json").read_text(encoding="utf-8"))["moved"]
+    assert moved["mup"] < 1
+    assert moved["sp"] >= 2

@@ -151,6 +151,15 @@ def test_bad_numbers_are_refused(graph, first, count, words):
             source.batch(first, count)
 
 
+def test_no_two_seeds_and_splits_have_one_key():
+    # of 32 bits: the words of a larger seed run into that of the split, and its training is another's test
+    seeds = [0, 1, 2, 7, 2**16, 2**31, 2**32 - 1]
+    graph = Graph.from_edges([(0, 1)])
+    keys = {Walks(graph, length=2, seed=seed, split=split).key for seed in seeds for split in ("train", "test")}
+    assert len(keys) == 14
+    assert key_of(2**32, 0) == key_of(0, 1)
+
+
 def test_seeds_and_splits_give_other_walks(graph):
     first = Walks(graph, length=30, seed=0).batch(0, 200)
     assert not np.array_equal(first, Walks(graph, length=30, seed=1).batch(0, 200))
@@ -187,6 +196,9 @@ def test_alias_tables_hold_the_probabilities_exactly():
     [
         ({"length": 1, "seed": 0}, "at least 2 nodes"),
         ({"length": 5, "seed": -1}, "whole number from 0"),
+        ({"length": 5, "seed": 2**32}, "seed must be a whole number from 0 to 4294967295, not 4294967296"),
+        ({"length": 5, "seed": 0.0}, "whole number from 0"),
+        ({"length": True, "seed": 0}, "at least 2 nodes"),
         ({"length": 5, "seed": 0, "split": "dev"}, "one of train, test"),
     ],
 )

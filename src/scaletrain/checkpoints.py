@@ -21,6 +21,7 @@ from .training import State
 
 FORMAT = "1"
 KINDS = ("params", "means", "squares")
+HEADER = ("torch", "identity", "pack", "graph", "step", "seconds", "cpu_seconds")  # text beside the tensors
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,10 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[s
             about = file.metadata() or {}
     except SafetensorError as error:
         raise ValueError(f"{path} is no checkpoint: {error}") from error
-    if about.get("scaletrain") != FORMAT or "identity" not in about:
-        raise ValueError(f"{path} is no checkpoint of `scaletrain train`: its header names no run of format {FORMAT}.")
+    fault = "" if about.get("scaletrain") == FORMAT else f"its header names no run of format {FORMAT}"
+    lacking = [name for name in HEADER if name not in about]
+    if fault or lacking:
+        raise ValueError(
+            f"{path} is no checkpoint of `scaletrain train`: {fault or 'its header lacks ' + ', '.join(lacking)}."
+        )
     return tensors, about

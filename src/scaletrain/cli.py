@@ -1,4 +1,4 @@
-"""The command line: `scaletrain train`, `coord-check`, `walks`, `export`, each from its room.
+"""The command line: sweeps, single jobs, walks, the coordinate check, each from its room.
 
 torch, networkx and pandas are imported inside the commands, so that `--help` answers at once.
 """
@@ -14,6 +14,15 @@ import typer
 from scalefit import __version__
 
 from .coordinates_command import coordinates_command
+from .sweep_commands import (
+    collect_command,
+    plan_command,
+    refine_command,
+    retry_command,
+    run_command,
+    status_command,
+    work_command,
+)
 from .train_command import export_command, train_command
 from .walks_command import walks_command
 
@@ -22,8 +31,15 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 1 bad input or file, 2 usage, 3 a check of walks or coordinates failed, 130 interrupted.",
+    epilog="Exit codes: 0 ok, 1 bad input or file, 2 usage, 3 a check failed, a sweep is incomplete, 130 interrupted.",
 )
+app.command("plan")(plan_command)
+app.command("run")(run_command)
+app.command("status")(status_command)
+app.command("collect")(collect_command)
+app.command("refine")(refine_command)
+app.command("retry")(retry_command)
+app.command("work")(work_command)
 app.command("train")(train_command)
 app.command("walks")(walks_command)
 app.command("coord-check")(coordinates_command)

@@ -31,6 +31,11 @@ class Shape:
     length : int
         Tokens of a sequence; the last one is predicted only, so the context is one less.
 
+    Raises
+    ------
+    ValueError
+        If a number is impossible, or the width no multiple of head_dim.
+
     Examples
     --------
     >>> shape = Shape(vocabulary=1000, width=32)
@@ -46,8 +51,8 @@ class Shape:
 
     def __post_init__(self) -> None:
         for name in ("vocabulary", "width", "depth", "head_dim"):
-            _whole(name, getattr(self, name), 1)
-        _whole("length", self.length, 2)
+            check_whole(name, getattr(self, name), 1)
+        check_whole("length", self.length, 2)
         if self.head_dim % 2:
             raise ValueError(
                 f"head_dim must be even, since rotary positions turn pairs of numbers, not {self.head_dim}."
@@ -104,14 +109,19 @@ class Recipe:
     weight_decay : float
         The paper's 0.01.
     decay_mode : {"compensated", "coupled", "independent"}
-        What the decay of an update is a multiple of: of the learning rate at the base width, of the tensor's own
-        learning rate (as in torch), of the schedule alone.
+        What the decay of an update is a multiple of: of the tensor's learning rate at the base width (as in mup), of
+        its own learning rate (as in torch), of the schedule alone.
     warmup : float
-        Share of the steps, the paper's 2 %.
+        Share of the steps, the paper's 2 %; at least one step, and at most all but the last.
     beta1, beta2, eps : float
         Of Adam; not from the paper (values unknown).
     dtype : {"float32", "bfloat16", "float64"}
-        bfloat16 is of the products alone; weights and sums stay float32.
+        bfloat16 is of the products of training alone; weights, sums and the evaluation stay float32.
+
+    Raises
+    ------
+    ValueError
+        If an entry is impossible.
 
     Examples
     --------
@@ -134,7 +144,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "base_width"):
-            _whole(name, getattr(self, name), 1)
+            check_whole(name, getattr(self, name), 1)
         for name, choices in (("parametrization", Parametrization), ("decay_mode", WeightDecay), ("dtype", DType)):
             if getattr(self, name) not in get_args(choices):
                 raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, not {getattr(self, name)!r}.")
@@ -156,6 +166,11 @@ class Replica:
     seed, data_seed : int
         From 0 to 2^32 - 1, of the initial weights and of the training walks.
 
+    Raises
+    ------
+    ValueError
+        If the learning rate is not positive and finite, or a seed is out of its range.
+
     Examples
     --------
     >>> Replica(lr=0.01).seed
@@ -169,7 +184,7 @@ class Replica:
     def __post_init__(self) -> None:
         _number(self, "lr", "positive", lambda value: 0 < value < math.inf)
         for name in ("seed", "data_seed"):
-            _whole(name, getattr(self, name), 0, MOST_SEED)
+            check_whole(name, getattr(self, name), 0, MOST_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,8 +252,8 @@ def steps_for(tokens: float, *, batch: int, length: int) -> int:
     >>> steps_for(196_000, batch=20, length=50)
     200
     """
-    _whole("batch", batch, 1)
-    _whole("length", length, 2)
+    check_whole("batch", batch, 1)
+    check_whole("length", length, 2)
     per_step = batch * (length - 1)
     if not tokens >= per_step:
         raise ValueError(
@@ -246,11 +261,18 @@ def steps_for(tokens: float, *, batch: int, length: int) -> int:
             f"{per_step}. Give more tokens, or a smaller batch."
         )
     if tokens > 2**63:
-        raise ValueError(f"tokens must be a finite number, at most 2^63, not {tokens:g}.")
+        raise ValueError(f"tokens must be a finite number, at most 2^63, not {tokens!r}.")
     return round(tokens / per_step)
 
 
-def _whole(name: str, value: Any, least: int, most: int | None = None) -> None:
+def check_whole(name: str, value: Any, least: int, most: int | None = None) -> None:
+    """Refuse what is no whole number in a range.
+
+    Raises
+    ------
+    ValueError
+        That names it and shows it.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
         upto = "on" if most is None else f"to {most}"
         raise ValueError(f"{name} must be a whole number from {least} {upto}, not {value!r}.")

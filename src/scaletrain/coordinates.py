@@ -22,7 +22,7 @@ from torch import Tensor
 
 from scalefit.drawing import PALETTE, count_words, finish, log_axis, new_axes
 
-from .config import Pack
+from .config import Pack, check_whole
 from .graphs import Graph
 from .model import Params, hidden, linear, products_in
 from .parametrization import EMBEDDING, multiplier
@@ -138,8 +138,7 @@ def coordinate_check(
     """
     if len(set(widths)) < 2:
         raise ValueError(f"a coordinate check needs at least two different widths, not {list(widths)}.")
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps must be a whole number from 1 on, not {steps!r}.")
+    check_whole("steps", steps, 1)
     recipe = replace(pack.recipe, steps=max(100, 2 * steps))  # after warm-up, before the learning rate falls
     packs = [replace(pack, shape=replace(pack.shape, width=width), recipe=recipe) for width in sorted(set(widths))]
     rows: list[dict[str, Any]] = []

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scalefit.terminal import console, facts, print_note, status_line, working
 
 from .config import Pack, Parametrization, Recipe, Replica, Shape
-from .endings import NOT_OK, one_message
+from .endings import NOT_OK, PICTURES, check_target, one_message, write_picture
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,11 +20,12 @@ if TYPE_CHECKING:
 
 BATCH, LENGTH = 10, 20  # sequences of a step, and their tokens: a few seconds are enough to see a slope
 WIDE, SLOW = 128, 2**-8  # from which width, up to which learning rate, a correct rule meets the limits
-PICTURES = (".png", ".svg", ".pdf")
 
 
 def coordinates_command(
-    graph: Annotated[str, typer.Argument(help="er:NODES:EDGES, ba:NODES:ATTACHED, or a file.")] = "er:200:1000",
+    graph: Annotated[
+        str, typer.Argument(metavar="[GRAPH]", help="er:NODES:EDGES, ba:NODES:ATTACHED, or a file.")
+    ] = "er:200:1000",
     widths: Annotated[str, typer.Option(help="Widths, separated by commas.")] = "128,256,512",
     parametrization: Annotated[Parametrization, typer.Option(help="What scales do with the width.")] = "mup",
     lr: Annotated[float, typer.Option(help="Learning rate at the base width.")] = SLOW,
@@ -46,11 +46,11 @@ def coordinates_command(
     with one_message():
         import torch
 
-        from .coordinates import coordinate_check
+        from .coordinates import coordinate_check, plot_coordinates
         from .graph_recipes import GraphRecipe
 
         torch.set_num_threads(1)
-        _check_picture(plot)
+        check_target("--plot", plot, PICTURES, graph)
         asked = _numbers(widths)
         walked = GraphRecipe.parse(graph).build()
         recipe = Recipe(
@@ -64,14 +64,17 @@ def coordinates_command(
         with working("training") as advance:
             check = coordinate_check(pack, walked, widths=asked, steps=steps, device=device, progress=advance)
         if plot is not None:
-            _draw(check, plot)
+            write_picture(plot, lambda: plot_coordinates(check))
     if as_json:
         typer.echo(json.dumps(check.to_dict(), indent=1, allow_nan=False))
     else:
         about = f"{parametrization}, base width {base_width}, lr {lr:g}, embedding_lr {embedding_lr:g}, {seeds} seeds"
         screen = console()
         screen.print(status_line(check.ok, [check.verdict]))
-        screen.print(facts([("graph", walked.name), ("recipe", about), *([("written", str(plot))] if plot else [])]))
+        screen.print(facts([
+            ("graph", walked.name), ("recipe", about), ("slopes", _allowed(check)),
+            *([("written", str(plot))] if plot else []),
+        ]))  # fmt: skip
         screen.print(_table(check))
     if not check.ok:
         if min(asked) < WIDE or lr > SLOW:
@@ -90,35 +93,21 @@ def _numbers(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _check_picture(path: Path | None) -> None:
-    """Refuse a picture that could not be written: before the work, not after."""
-    if path is not None and path.suffix.lower() not in PICTURES:
-        raise ValueError(f"--plot must end in {', '.join(PICTURES)}, not in {path.suffix!r}.")
-    if path is not None and not path.absolute().parent.is_dir():
-        raise OSError(f"{path} could not be written (no folder {path.absolute().parent}). Choose another path.")
-
-
-def _draw(check: CoordinateCheck, path: Path) -> None:
-    from scalefit.writing import write_whole
-
-    from .coordinates import plot_coordinates
-
-    written = BytesIO()
-    figure: Any = plot_coordinates(check).figure
-    figure.savefig(written, format=path.suffix.lower()[1:], dpi=200)
-    write_whole(path, written.getvalue())
+def _allowed(check: CoordinateCheck) -> str:
+    low, high = check.bounds("final")
+    fall, rise = check.bounds("logits")
+    return f"{low:g} to {high:g} are allowed, {fall:g} to {rise:g} of logits"
 
 
 def _table(check: CoordinateCheck) -> Table:
-    """States by width, with slopes and the slopes that are allowed."""
+    """States by width, and their slopes; narrow enough for half a screen."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2), caption=f"mean change after {check.steps} steps")
+    table = Table(box=None, pad_edge=False, padding=(0, 1), caption=f"mean change after {check.steps} steps")
     by_width = check.moved.pivot(index="state", columns="width", values="moved")
-    for name in ("state", *map(str, by_width.columns), "slope", "allowed", ""):
-        table.add_column(name, justify="left" if name in ("state", "") else "right")
+    for name in ("state", *map(str, by_width.columns), "slope", ""):
+        table.add_column(name, justify="left" if name in ("state", "") else "right", no_wrap=True)
     for state, slope in check.slopes.items():
-        low, high = check.bounds(state)
         cells = [f"{value:.3g}" for value in by_width.loc[state]]
-        table.add_row(state, *cells, f"{slope:+.3f}", f"{low:g} to {high:g}", "" if low <= slope <= high else "NOT OK")
+        table.add_row(state, *cells, f"{slope:+.3f}", "NOT OK" if state in check.failed else "")
     return table

@@ -14,7 +14,7 @@ LOW62 = (1 << 62) - 1
 
 
 def key_of(*words: int) -> int:
-    """Key of a stream from whole numbers: a seed, and what the stream is for.
+    """Key of a stream from whole numbers below 2^32, always as many: a seed, and what the stream is for.
 
     Examples
     --------

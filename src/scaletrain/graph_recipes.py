@@ -9,8 +9,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from .config import check_whole
 from .graph_sources import barabasi_albert, erdos_renyi, read_graph
-from .graphs import LARGEST_KAPPA, LEAST, MOST, WEIGHTS, Graph
+from .graphs import WEIGHTS, Graph, checked_bias
 
 Kind = Literal["erdos_renyi", "barabasi_albert", "file"]
 #: What each kind is made of.
@@ -86,14 +87,14 @@ class GraphRecipe:
             raise ValueError(f"path must be the name of a file, not {self.path!r}.")
         for name in ("nodes", "edges", "attached", "seed", "weights_seed"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-                raise ValueError(f"{name} must be a whole number from 0 on, not {value!r}.")
+            if value is not None:
+                check_whole(name, value, 0)
         for name in ("directed", "symmetric"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}.")
         if self.directed and self.kind != "file":
             raise ValueError(f"a graph of kind {self.kind} has no directions: directed is for edge lists.")
-        self._check_bias()
+        object.__setattr__(self, "support", checked_bias(self.kappa, self.support))
 
     def build(self) -> Graph:
         """The graph.
@@ -178,16 +179,3 @@ class GraphRecipe:
             return cls.from_dict(table, folder=Path(text).parent)
         except ValueError as error:
             raise ValueError(f"{text}: {error}") from error
-
-    def _check_bias(self) -> None:
-        if not _is_number(self.kappa) or not 0 <= self.kappa <= LARGEST_KAPPA:
-            raise ValueError(f"kappa must be a number from 0 (unbiased) to {LARGEST_KAPPA:g}, not {self.kappa!r}.")
-        ends = self.support
-        if not (isinstance(ends, list | tuple) and len(ends) == 2 and all(map(_is_number, ends))
-                and LEAST <= ends[0] < ends[1] <= MOST):  # fmt: skip
-            raise ValueError(f"support must be two rising, positive numbers, such as {list(WEIGHTS)}, not {ends!r}.")
-        object.__setattr__(self, "support", (float(ends[0]), float(ends[1])))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

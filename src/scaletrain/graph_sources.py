@@ -10,18 +10,27 @@ from typing import Any
 
 import numpy as np
 
-from .graphs import Graph
+from .config import check_whole
+from .graphs import MOST_NODES, Graph
 
 
 def erdos_renyi(nodes: int, edges: int, *, seed: int) -> Graph:
     """Erdos-Renyi graph with that many undirected edges, drawn by networkx; its giant part.
+
+    Raises
+    ------
+    ValueError
+        If there is no such graph, or none that can be walked on.
 
     Examples
     --------
     >>> erdos_renyi(1000, 5000, seed=0)
     er-1000-5000: 1000 nodes, 10000 directed edges, entropy 2.352 nats
     """
-    if nodes < 2 or edges < 1 or edges > nodes * (nodes - 1) // 2:
+    check_whole("nodes", nodes, 2, MOST_NODES)
+    check_whole("edges", edges, 0)
+    check_whole("seed", seed, 0)
+    if edges < 1 or edges > nodes * (nodes - 1) // 2:
         raise ValueError(f"{nodes} nodes have 1 to {nodes * (nodes - 1) // 2} undirected edges, not {edges}.")
     return from_networkx(_networkx().gnm_random_graph(nodes, edges, seed=seed), name=f"er-{nodes}-{edges}")
 
@@ -31,11 +40,19 @@ def barabasi_albert(nodes: int, attached: int, *, seed: int) -> Graph:
 
     8000 nodes and 6 give the 47,964 edges that come nearest to the paper's 50 thousand (our choice).
 
+    Raises
+    ------
+    ValueError
+        If there is no such graph.
+
     Examples
     --------
     >>> barabasi_albert(8000, 6, seed=0).edges // 2
     47964
     """
+    check_whole("nodes", nodes, 2, MOST_NODES)
+    check_whole("attached", attached, 0)
+    check_whole("seed", seed, 0)
     if not 1 <= attached < nodes:
         raise ValueError(f"a new node is attached to 1 to {nodes - 1} nodes, not {attached}.")
     made = _networkx().barabasi_albert_graph(nodes, attached, seed=seed)
@@ -64,6 +81,8 @@ def from_networkx(graph: Any, *, name: str = "graph", weight: str | None = None)
     >>> from_networkx(nx.cycle_graph(5)).nodes
     5
     """
+    if not hasattr(graph, "is_directed"):
+        raise TypeError(f"this must be a graph of networkx, not a {type(graph).__name__}: {graph!r:.80}")
     numbers = {node: number for number, node in enumerate(graph)}
     pairs = np.array([(numbers[a], numbers[b]) for a, b in graph.edges()], dtype=np.int64).reshape(-1, 2)
     weights = None

@@ -16,6 +16,8 @@ from scipy.special import entr
 
 from scalefit.theory.baseline import stationary_law
 
+from .config import check_whole
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -79,11 +81,10 @@ class Graph:
             not a label for each node, or no walk goes on from one node to another.
         """
         pairs = _checked_pairs(edges)
-        n = int(pairs.max()) + 1 if nodes is None else int(nodes)
+        n = int(pairs.max()) + 1 if nodes is None else nodes
+        check_whole("nodes", n, 1, MOST_NODES)
         if pairs.max() >= n:
             raise ValueError(f"an edge leads to node {pairs.max()}, but there are {n} nodes, numbered from 0.")
-        if n > MOST_NODES:
-            raise ValueError(f"a graph has at most {MOST_NODES} nodes, not {n}. Number those that have edges.")
         if labels is not None and len(labels) != n:
             raise ValueError(f"{n} nodes need as many labels, not {len(labels)}.")
         values = np.ones(len(pairs)) if weights is None else _checked_weights(weights, len(pairs))
@@ -158,8 +159,7 @@ class Graph:
         >>> round(Graph.from_edges([(0, 1), (1, 2), (2, 0)]).floor(50), 6)
         0.693147
         """
-        if length < 2:
-            raise ValueError(f"a walk has at least 2 nodes, so that one is predicted, not {length}.")
+        check_length(length)
         law, total, transposed = self.start, 0.0, self.matrix.T.tocsr()
         for _ in range(length - 1):
             total += float(law @ self.node_entropy)
@@ -190,7 +190,8 @@ class Graph:
         Raises
         ------
         ValueError
-            If kappa is outside [0, 3], the interval is not positive, or a directed graph should be symmetric.
+            If kappa is outside [0, 3], the interval is not positive, the seed is none, or a directed graph should be
+            symmetric.
 
         Examples
         --------
@@ -198,14 +199,8 @@ class Graph:
         >>> ring.biased(0, seed=0) is ring, ring.biased(1.0, seed=0).entropy < ring.entropy
         (True, True)
         """
-        if not 0 <= kappa <= LARGEST_KAPPA:
-            raise ValueError(f"kappa must be between 0 (unbiased) and {LARGEST_KAPPA:g}, but it is {kappa}.")
-        low, high = support
-        if not LEAST <= low < high <= MOST:
-            raise ValueError(
-                f"the weights need a positive, finite interval within {LEAST:g} and {MOST:g}, such as {WEIGHTS}, "
-                f"not {support}."
-            )
+        low, high = checked_bias(kappa, support)
+        check_whole("seed", seed, 0)
         if symmetric and not self.undirected:
             raise ValueError(f"{self.name} is directed, so its weights cannot be symmetric: pass symmetric=False.")
         if kappa == 0:
@@ -232,6 +227,24 @@ class Graph:
         return np.where(forward, draws, draws[order])
 
 
+def check_length(length: Any) -> None:
+    """Refuse a length of walks in which nothing is predicted."""
+    if isinstance(length, bool) or not isinstance(length, int) or length < 2:
+        raise ValueError(f"a walk has at least 2 nodes, so that one is predicted, not {length!r}.")
+
+
+def checked_bias(kappa: Any, support: Any) -> tuple[float, float]:
+    """The interval of random weights, if that and their power are possible."""
+    if not (_is_number(kappa) and 0 <= kappa <= LARGEST_KAPPA):
+        raise ValueError(f"kappa must be a number from 0 (unbiased) to {LARGEST_KAPPA:g}, not {kappa!r}.")
+    if not (isinstance(support, list | tuple) and len(support) == 2 and all(map(_is_number, support))
+            and LEAST <= support[0] < support[1] <= MOST):  # fmt: skip
+        raise ValueError(
+            f"support must be two rising numbers from {LEAST:g} to {MOST:g}, such as {list(WEIGHTS)}, not {support!r}."
+        )
+    return float(support[0]), float(support[1])
+
+
 def power_weights(draws: Floats, kappa: float, low: float, high: float) -> Floats:
     """Weights of density p(w) ~ w^-kappa on an interval, from uniform draws by the inverse of their distribution.
 
@@ -247,7 +260,10 @@ def power_weights(draws: Floats, kappa: float, low: float, high: float) -> Float
 
 
 def _checked_pairs(edges: Sequence[tuple[int, int]] | NDArray[Any]) -> NDArray[Any]:
-    pairs = np.asarray(edges)
+    try:
+        pairs = np.asarray(edges)
+    except ValueError:  # pairs and others
+        pairs = np.empty(0)
     if pairs.ndim != 2 or pairs.shape[1:] != (2,) or not len(pairs):
         raise ValueError(f"a graph needs edges as pairs of nodes, but their shape is {pairs.shape}: no walk can start.")
     if pairs.dtype.kind not in "iu":
@@ -258,7 +274,10 @@ def _checked_pairs(edges: Sequence[tuple[int, int]] | NDArray[Any]) -> NDArray[A
 
 
 def _checked_weights(weights: NDArray[Any], edges: int) -> Floats:
-    values = np.asarray(weights, dtype=float)
+    try:
+        values = np.asarray(weights, dtype=float)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"weights must be numbers: {error}") from error
     if values.shape != (edges,):
         raise ValueError(f"{edges} edges need as many weights, not the shape {values.shape}.")
     bad = np.flatnonzero(~((values >= LEAST) & (values <= MOST)))
@@ -296,3 +315,7 @@ def _giant(matrix: Any, directed: bool) -> tuple[Any, tuple[str, ...]]:
     inside = matrix[kept][:, kept].nnz
     words = "strongly connected " * directed
     return kept, (f"largest {words}part: {len(kept)} of {total} nodes, {inside} of {matrix.nnz} directed edges",)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

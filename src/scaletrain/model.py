@@ -75,8 +75,8 @@ def products_in(dtype: str, device: torch.device) -> torch.autocast:
 def linear(x: Tensor, weight: Tensor) -> Tensor:
     """Product of (R, ..., i) with (R, i, o) for each replica.
 
-    On a CPU one replica after the other: nothing is gained there by a batched product, and a replica then gets the same
-    bits in any pack.
+    On a CPU one replica after the other: nothing is gained there by a batched product, and on one thread a replica then
+    gets the same bits in any pack.
     """
     rows = x.flatten(1, -2)  # (R, n, i)
     if x.is_cuda:

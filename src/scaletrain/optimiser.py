@@ -18,7 +18,7 @@ Params = dict[str, Tensor]
 def schedule(step: int, recipe: Recipe) -> float:
     """Learning rate of a step, counted from 0, as a share of its peak: linear warm-up, then a cosine to 0.
 
-    The warm-up ends at the peak and the last step is at 0.
+    The warm-up ends at the peak and the last step is at 0; an only step is at the peak.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def schedule(step: int, recipe: Recipe) -> float:
     >>> [round(schedule(step, recipe), 4) for step in (0, 1, 50, 99)]
     [0.5, 1.0, 0.5, 0.0]
     """
-    warm = max(1, round(recipe.warmup * recipe.steps))
+    warm = max(1, min(round(recipe.warmup * recipe.steps), recipe.steps - 1))
     if step < warm:
         return (step + 1) / warm
     return 0.5 * (1 + math.cos(math.pi * (step - warm + 1) / (recipe.steps - warm)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .config import Recipe, Shape, WeightDecay
+from .config import Recipe, Shape
 
 EMBEDDING = "embedding"
 EMBEDDING_STD = 0.02  # of nanoGPT-mup, the code that the paper names; constant in the width
@@ -22,7 +22,8 @@ class Scale:
     lr : float
         Its learning rate, as a multiple of the run's.
     decay : float
-        Its weight decay in an update, as a multiple of lr x weight_decay of the run, where that is coupled.
+        Its weight decay in an update, as a multiple of lr x weight_decay of the run; of weight_decay alone where that
+        is independent.
     """
 
     std: float
@@ -73,11 +74,12 @@ def scales(shape: Shape, recipe: Recipe) -> dict[str, Scale]:
     for name, (fan_in, _) in tensor_shapes(shape).items():
         if name == EMBEDDING:
             widened = shape.width / recipe.base_width if recipe.parametrization == "sp_embed" else 1.0
-            lr = recipe.embedding_lr * widened
-            made[name] = Scale(EMBEDDING_STD, lr, _decay(recipe.decay_mode, lr))
-            continue
-        thinner = (2 * shape.depth) ** -0.5 if name.endswith(RESIDUAL) else 1.0
-        made[name] = Scale(fan_in**-0.5 * thinner, 1 / m, _decay(recipe.decay_mode, 1 / m))
+            std, at_base, lr = EMBEDDING_STD, recipe.embedding_lr, recipe.embedding_lr * widened
+        else:
+            thinner = (2 * shape.depth) ** -0.5 if name.endswith(RESIDUAL) else 1.0
+            std, at_base, lr = fan_in**-0.5 * thinner, 1.0, 1 / m
+        decays = {"coupled": lr, "compensated": at_base, "independent": 1.0}
+        made[name] = Scale(std, lr, decays[recipe.decay_mode])
     return made
 
 
@@ -90,7 +92,3 @@ def multiplier(shape: Shape, recipe: Recipe) -> float:
     1.0
     """
     return shape.width / recipe.base_width if recipe.parametrization == "mup" else 1.0
-
-
-def _decay(mode: WeightDecay, lr: float) -> float:
-    return lr if mode == "coupled" else 1.0

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from .config import check_whole
 from .graphs import Graph
 from .walks import Walks
 
@@ -71,8 +72,7 @@ def count_walks(walks: Walks, number: int) -> Counts:
     >>> int(counts.starts.sum()), int(counts.nodes.sum()), int(counts.edges.sum())
     (100, 500, 400)
     """
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ValueError(f"the number of walks must be a whole number from 1 on, not {number!r}.")
+    check_whole("the number of walks", number, 1)
     graph = walks.graph
     starts, nodes = np.zeros(graph.nodes, dtype=np.int64), np.zeros(graph.nodes, dtype=np.int64)
     edges, keys = np.zeros(graph.edges, dtype=np.int64), _sources(graph) * graph.nodes + graph.indices  # rising

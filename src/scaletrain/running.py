@@ -29,7 +29,8 @@ def run(
     """Train a job in a folder, and give its table of runs.
 
     The folder gets `checkpoint.safetensors`, `runs.csv` and `curves.csv`, each whole or not at all. If a checkpoint of
-    this job is there, training goes on from it, bit by bit on the same device and version of torch.
+    this job is there, training goes on from it, bit by bit on the same device, with the same threads
+    and version of torch.
 
     Parameters
     ----------

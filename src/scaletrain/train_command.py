@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .jobs import Job
 
+WIDE = 80  # letters of a table of runs
 LINES = 30.0  # seconds between lines of progress where there is no terminal
 
 
@@ -90,14 +91,15 @@ def _progress(job: Job) -> Iterator[Callable[[int, int], None]]:
     first: list[int] = []
     told = [start]
     columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(bar_width=24), MofNCompleteColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(bar_width=12), MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}", markup=False),
     )  # fmt: skip
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("steps", total=job.pack.recipe.steps, rate="")
 
         def advance(done: int, total: int) -> None:
-            first.append(done - 1) if not first else None
+            if not first:
+                first.append(done - 1)
             now = monotonic()
             per_second = (done - first[0]) / max(now - start, 1e-9)
             words = (
@@ -124,11 +126,12 @@ def _show(runs: pd.DataFrame, job: Job) -> None:
         ("graph", f"{job.graph.name}, {job.graph.nodes} nodes, {job.graph.edges} directed edges"), ("model", model),
         ("tokens", tokens), ("floor", f"{floor:.5f} nats per token; counting transitions gives {counting:.5f}"),
     ]))  # fmt: skip
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
     for name in ("replica", "lr", "seed", "data_seed", "loss", "excess", "status"):
-        table.add_column(name, justify="left" if name == "status" else "right")
+        table.add_column(name, justify="left" if name == "status" else "right", no_wrap=True)
     for row in runs.assign(replica=range(len(runs))).sort_values("loss").to_dict("records"):
         table.add_row(*_cells(row))
+    screen.width = max(screen.width, WIDE)  # on a narrower terminal its lines are folded, and lose nothing
     screen.print(table)
     lost = int((runs["loss"] > math.log(shape.vocabulary)).sum())
     if lost:
@@ -139,12 +142,5 @@ def _show(runs: pd.DataFrame, job: Job) -> None:
 def _cells(row: dict[Any, Any]) -> list[str]:
     loss = f"{row['loss']:.5f}" if row["loss"] == row["loss"] else "-"
     excess = f"{row['excess']:.5f} +- {row['loss_se']:.5f}" if loss != "-" else "-"
-    return [
-        str(row["replica"]),
-        f"{row['lr']:g}",
-        str(row["seed"]),
-        str(row["data_seed"]),
-        loss,
-        excess,
-        visible(row["status"]),
-    ]
+    replica, seed, data_seed = (str(row[name]) for name in ("replica", "seed", "data_seed"))
+    return [replica, f"{row['lr']:g}", seed, data_seed, loss, excess, visible(row["status"])]

@@ -227,8 +227,9 @@ def train(pack: Pack, graph: Graph, *, device: str = "cpu", progress: Progress |
 
     Notes
     -----
-    The same pack on the same device and version of torch gives the same bits. On a CPU one thread is the safe choice:
-    ``torch.set_num_threads(1)``.
+    The same pack on as many threads of a CPU and the same version of torch gives the same bits. After
+    ``torch.set_num_threads(1)`` a replica gets them in any pack; several threads share the work out by its size, and
+    rounding changes with the pack.
 
     Examples
     --------
@@ -285,12 +286,12 @@ def usable(device: str) -> torch.device:
 @contextmanager
 def _signals_wait() -> Iterator[None]:
     """Hold back SIGINT and SIGTERM until the block is over, where they would raise; only the main thread gets them."""
-    came: list[int] = []
+    came: list[signal.Signals] = []
     main = threading.current_thread() is threading.main_thread()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     held = {number: handler for number, handler in handlers.items() if main and callable(handler)}
     for number in held:
-        signal.signal(number, lambda number, _: came.append(number))
+        signal.signal(number, lambda number, _: came.append(signal.Signals(number)))
     try:
         yield
     finally:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .alias import alias_tables
+from .config import MOST_SEED, check_whole
 from .counters import LOW32, LOW62, key_of, number, streams
-from .graphs import Graph
+from .graphs import Graph, check_length
 
 if TYPE_CHECKING:
     import torch
@@ -34,8 +35,14 @@ class Walks:
     length : int
         Nodes of a walk, at least 2.
     seed : int
+        From 0 to 2^32 - 1.
     split : {"train", "test"}
         The walks of the two splits are drawn independently of each other.
+
+    Raises
+    ------
+    ValueError
+        If the length, the seed or the split is none of these.
 
     Examples
     --------
@@ -51,12 +58,10 @@ class Walks:
     split: Split = "train"
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.length, int) and self.length >= 2):
-            raise ValueError(f"a walk has at least 2 nodes, so that one is predicted, not {self.length!r}.")
+        check_length(self.length)
         if self.split not in SPLITS:
             raise ValueError(f"split must be one of {', '.join(SPLITS)}, not {self.split!r}.")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise ValueError(f"seed must be a whole number from 0, not {self.seed!r}.")
+        check_whole("seed", self.seed, 0, MOST_SEED)
 
     @cached_property
     def tables(self) -> Tables:

@@ -15,14 +15,14 @@ from rich.text import Text
 
 from scalefit.terminal import console, facts, status_line, visible, working
 
-from .endings import NOT_OK, one_message
+from .endings import NOT_OK, PICTURES, check_target, one_message, write_picture
 
 if TYPE_CHECKING:
     from .graph_recipes import GraphRecipe
     from .graphs import Graph
     from .ranks import Counts
 
-PICTURES, TABLES = (".png", ".svg", ".pdf"), (".csv", ".parquet")
+TABLES = (".csv", ".parquet")
 BIAS = ("weights_seed", "support", "symmetric")
 UNLIKELY = 1e-6  # our choice: chance seldom raises this alarm, a wrong table always
 
@@ -55,8 +55,8 @@ def walks_command(
     given: dict[str, Any] = {"seed": graph_seed, "kappa": kappa, "weights_seed": weights_seed, "support": support,
              "directed": directed or None, "symmetric": symmetric or None}  # fmt: skip
     with one_message():
-        _check_target("--output", output, TABLES, graph)
-        _check_target("--plot", plot, PICTURES, graph)
+        check_target("--output", output, TABLES, graph)
+        check_target("--plot", plot, PICTURES, graph)
         with working(f"making {graph}"):
             recipe = _recipe(graph, given)
             if not recipe.kappa and any(given[name] is not None for name in BIAS):
@@ -68,7 +68,9 @@ def walks_command(
         if output is not None:
             _write_tables(made, counts, output)
         if plot is not None:
-            _write_picture(made, counts, plot)
+            from .rank_plots import plot_ranks
+
+            write_picture(plot, lambda: plot_ranks(made, counts))
         if as_json:
             tested: dict[str, Any] = {"walks": count, "seed": seed, "p_transitions": None, "p_first_nodes": None}
             if counts is not None:
@@ -173,18 +175,6 @@ def _losses(numbers: dict[str, Any]) -> Table:
     return table
 
 
-def _check_target(name: str, target: Path | None, endings: tuple[str, ...], graph: str) -> None:
-    """Refuse a file that could not be written, or that is the graph: before the work, not after."""
-    if target is None:
-        return
-    if target.suffix.lower() not in endings:
-        raise typer.BadParameter(f"must end in {', '.join(endings)}, not in {target.suffix!r}.", param_hint=name)
-    if not target.absolute().parent.is_dir():
-        raise OSError(f"{target} could not be written (no folder {target.absolute().parent}). Choose another path.")
-    if target.exists() and Path(graph).exists() and target.samefile(graph):
-        raise typer.BadParameter("is the graph itself, which would be lost. Choose another file.", param_hint=name)
-
-
 def _write_tables(graph: Graph, counts: Counts | None, path: Path) -> None:
     """Nodes and directed edges by rank, in one table."""
     from io import BytesIO
@@ -202,25 +192,6 @@ def _write_tables(graph: Graph, counts: Counts | None, path: Path) -> None:
         table.to_csv(written, index=False)
     else:
         table.to_parquet(written, index=False)
-    write_whole(path, written.getvalue())
-
-
-def _write_picture(graph: Graph, counts: Counts | None, path: Path) -> None:
-    """Equal graphs and walks are equal files."""
-    from io import BytesIO
-
-    import matplotlib
-
-    from scalefit.writing import write_whole
-
-    from .rank_plots import plot_ranks
-
-    kind = path.suffix.lower().removeprefix(".")
-    undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    written = BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "scaletrain"}):
-        axes = plot_ranks(graph, counts)
-        axes.figure.savefig(written, format=kind, dpi=200, metadata=undated.get(kind))  # type: ignore[union-attr]
     write_whole(path, written.getvalue())
 
 

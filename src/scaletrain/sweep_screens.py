@@ -1,0 +1,105 @@
+"""What is shown of a sweep: its plan, where it stands, the losses that it has found."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from scalefit.terminal import duration, facts, visible
+
+from .learning_rates import at_an_edge, best_rate, score
+
+if TYPE_CHECKING:
+    from .jobs import Cell
+    from .ledger import Ledger
+    from .planning import Plan
+    from .sweeps import Found, Sweep
+
+SHOWN = 5  # packs or cells of a kind that are listed
+
+
+def standing(sweep: Sweep, found: Found, ledger: Ledger) -> tuple[bool, list[Any]]:
+    """Whether every cell has its best learning rate inside its grid and nothing failed; and what to show of it."""
+    status = ledger.status()
+    settled = [cell for cell in sweep.cells if sweep.is_settled(cell, found)]
+    failed = [one for one in status.packs if one.state == "failed"]
+    over = not status.counts["waiting"] and not status.counts["running"]
+    counts = ", ".join(f"{count} {state}" for state, count in status.counts.items())
+    words = [("packs", counts), ("cells", f"{len(settled)} of {len(sweep.cells)} complete")]
+    words += [("failed", f"{one.id}: {one.message}") for one in failed[:SHOWN]]
+    if failed:
+        blocked = len(sweep.cells) - len(settled)
+        words.append(("", f"cells without them: {blocked}. Try them again: scaletrain retry {ledger.folder}"))
+    edges = [cell for cell in settled if sweep.search or len(sweep.rates) > 2 if at_an_edge(found[cell])]
+    if edges:
+        which = ", ".join(f"width {one.shape.width} at {one.recipe.steps} steps" for one in edges[:SHOWN])
+        words.append(("at an edge", f"the best learning rate of {len(edges)} of the cells, such as {which}"))
+        words.append(("", f"Extend them: scaletrain refine {ledger.folder}"))
+    shown: list[Any] = [facts(words)]
+    if found:
+        shown.append(losses(sweep, found))
+    return over and len(settled) == len(sweep.cells) and not failed, shown
+
+
+def losses(sweep: Sweep, found: Found) -> Table:
+    """The best cells: mean excess loss over seeds, geometric, at the best learning rate of each."""
+    from .sweeps import cost  # loads torch
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2), title="excess loss, nats per token", title_justify="left")
+    names = ["width", *_differing(sweep), "tokens", "lr", "excess"]
+    for name in names:
+        table.add_column(name, justify="right")
+    for cell in sorted(
+        (one for one in sweep.cells if one in found), key=lambda one: (one.shape.params, cost(one), str(one))
+    ):
+        lr = best_rate(found[cell])
+        value = score(found[cell][lr])
+        edge = "" if not at_an_edge(found[cell]) else " at an edge"
+        row = {
+            **vars(cell.shape), **vars(cell.recipe), "lr": f"{lr:.4g}{edge if len(found[cell]) > 2 else ''}",
+            "tokens": f"{cell.recipe.steps * cell.recipe.batch * cell.shape.context:,}",
+            "excess": f"{math.exp(value):.4g}" if math.isfinite(value) else "diverged",
+        }  # fmt: skip
+        table.add_row(*(visible(row[name]) for name in names))
+    return table
+
+
+def planned(sweep: Sweep, plan: Plan, *, workers: int) -> list[Any]:
+    """What a sweep will take."""
+    about = "about " if sweep.search else ""
+    words = [
+        ("graph", f"{sweep.graph.name}, {sweep.graph.nodes} nodes, {sweep.graph.edges} directed edges"),
+        ("cells", f"{len(sweep.cells)}, pairs of seeds of each: {len(sweep.seeds)}"),
+        ("packs", f"{about}{plan.packs:.0f}"), ("FLOPs", f"{about}{plan.flops:.3g}"),
+    ]  # fmt: skip
+    if not math.isnan(plan.memory):
+        words.append(("memory", f"{plan.memory / 2**20:.0f} MiB a worker"))
+    words.append(("time", f"{about}{duration(plan.seconds / workers)} with {workers} idle cores or GPUs like this one"))
+    if sweep.search:
+        rates = plan.cells[0].runs / len(sweep.seeds)
+        words.append(("", f"a search decides on the way: {rates:g} learning rates a cell are assumed"))
+    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    for name in ("width", "depth", "params", "cells", "steps", "ms/step", "packs", "FLOPs", "time"):
+        table.add_column(name, justify="right")
+    for row in plan.shapes():
+        table.add_row(
+            str(row["width"]), str(row["depth"]), f"{row['params']:,}", str(row["cells"]),
+            f"{row['least_steps']:,}-{row['most_steps']:,}", f"{row['ms_per_step']:.3g}", f"{row['packs']:.0f}",
+            f"{row['flops']:.3g}", duration(row["seconds"]),
+        )  # fmt: skip
+    return [facts(words), table]
+
+
+def _differing(sweep: Sweep) -> list[str]:
+    """Entries beside width and steps in which cells differ."""
+
+    def entries(cell: Cell) -> dict[str, Any]:
+        return {**vars(cell.shape), **vars(cell.recipe)}
+
+    first = entries(sweep.cells[0])
+    others = [entries(cell) for cell in sweep.cells]
+    return [
+        name for name in first if name not in ("width", "steps") and any(one[name] != first[name] for one in others)
+    ]

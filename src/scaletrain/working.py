@@ -1,0 +1,310 @@
+"""A sweep in a folder: how it begins, and what any number of workers do until nothing is left."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scalefit.writing import write_whole
+
+from .claiming import Claim, LostClaimError
+from .config import Pack, Replica
+from .jobs import TABLES, Cell, Job, Tables
+from .ledger import Ledger
+from .running import CHECKPOINT, RUNS, run
+from .sweeps import Found, Sweep, described, pack_of, sweep_of
+from .training import usable
+
+STATEMENT, GRAPH, STEP = "sweep.json", "graph", "step"
+PAUSE = 1.0  # seconds between looks at what other workers do, and between notes of the step
+STACKS = {"cpu": 1, "cuda": 48}  # replicas of a pack: on a CPU a stack gains nothing; on a GPU our choice
+IN_A_ROW = 3  # packs that fail one after another before a worker ends: it may be the device and not the packs
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What one worker did.
+
+    Attributes
+    ----------
+    done, failed, lost : int
+        Packs: finished, raised, taken over by others.
+    """
+
+    done: int
+    failed: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker, to be called in a process of its own on any machine that sees the folder.
+
+    Attributes
+    ----------
+    folder : str
+        Of a sweep that was started.
+    name : str
+        For `scaletrain status`.
+    device : str
+        Of torch.
+    parent : int
+        Process without which the worker saves, gives its pack back and ends; 0 for none.
+    """
+
+    folder: str
+    name: str
+    device: str = "cpu"
+    parent: int = 0
+
+    def __call__(self, *, note: Callable[[str], None] | None = None) -> Worked:
+        """Train packs until the sweep needs no more, or fails."""
+        import torch
+
+        torch.set_num_threads(1)  # several are slow where other processes use the cores
+        usable(self.device)
+        sweep, stack = resumed(Path(self.folder))
+        ledger = Ledger.open(self.folder)
+        return work(sweep, ledger, worker=self.name, stack=stack, device=self.device, pulse=self._pulse, note=note)
+
+    def _pulse(self) -> None:
+        if self.parent and os.getppid() != self.parent:
+            raise KeyboardInterrupt
+
+
+@dataclass
+class Finished:
+    """Excess losses of the packs of a ledger that are done; each file is read once."""
+
+    ledger: Ledger
+    _runs: dict[str, list[tuple[Cell, Replica, float]]] = field(default_factory=dict)
+
+    def look(self) -> bool:
+        """Whether there are more than at the last look."""
+        new = [path for path in self.ledger.collect(RUNS) if path.parents[1].name not in self._runs]
+        packs = self.ledger.packs if new else {}
+        for path in new:
+            pack = pack_of(packs[path.parents[1].name])
+            with open(path, encoding="utf-8", newline="") as file:  # as text: a float of pandas may lose a digit
+                rows = [(row["run"], row["excess"]) for row in csv.DictReader(file)]
+            self._runs[path.parents[1].name] = [
+                (Cell(pack.shape, pack.recipe), pack.replicas[int(run.rpartition("-")[2])], float(excess or "nan"))
+                for run, excess in rows
+            ]
+        return bool(new)
+
+    def found(self, seeds: tuple[tuple[int, int], ...]) -> Found:
+        """Excess losses by cell and learning rate, of those rates for which every pair of seeds is there."""
+        by_rate: dict[tuple[Cell, float], dict[tuple[int, int], float]] = {}
+        for cell, one, excess in (row for rows in self._runs.values() for row in rows):
+            by_rate.setdefault((cell, one.lr), {})[one.seed, one.data_seed] = excess
+        found: dict[Cell, dict[float, list[float]]] = {}
+        for (cell, lr), made in by_rate.items():
+            if all(pair in made for pair in seeds):
+                found.setdefault(cell, {})[lr] = [made[pair] for pair in seeds]
+        return found
+
+
+def start(content: Tables, path: Path, folder: Path, *, stack: int | None = None, device: str = "cpu") -> Sweep:
+    """Sweep of the tables of a file, with a ledger in a folder; one that is there goes on.
+
+    Parameters
+    ----------
+    content : dict
+        Tables of the file.
+    path : path
+        Of the file, for messages and for what [graph] names beside it.
+    folder : path
+        Of the ledger. A graph that is a file is copied there, where workers on other machines find it.
+    stack : int, optional
+        Replicas of a pack at most: those of the sweep that is there, else by the device.
+    device : str
+        Of torch.
+
+    Raises
+    ------
+    ValueError
+        If another sweep is in the folder, or this one with another stack.
+    OSError
+        If the folder cannot be written to.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from scaletrain.sweep_tables import collect
+    >>> tables = {
+    ...     "graph": {"kind": "erdos_renyi", "nodes": 30, "edges": 90}, "model": {"width": [16, 32], "length": 9},
+    ...     "recipe": {"steps": 5, "batch": 4}, "replicas": {"lr": 0.01},
+    ... }
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     sweep = start(tables, Path("sweep.toml"), Path(folder))
+    ...     ledger = Ledger.open(folder)
+    ...     worked = work(sweep, ledger, worker="laptop")
+    ...     runs, curves = collect(ledger)
+    >>> worked.done, runs["width"].tolist()
+    (2, [16, 32])
+    """
+    sweep, source = sweep_of(content, path), None
+    statement: dict[str, Any] = {**content, "graph": sweep.source.to_dict(), "digest": sweep.graph.digest}
+    if sweep.source.path is not None:
+        source = Path(sweep.source.path)
+        statement["graph"]["path"] = str(Path(GRAPH, source.name))
+    statement = json.loads(json.dumps(statement))
+    if (folder / STATEMENT).exists():
+        before = _statement(folder)
+        there = before.pop("stack")
+        changed = [f"[{name}]" if name in TABLES else name for name in statement if before[name] != statement[name]]
+        if changed:
+            raise ValueError(f"{folder} has another sweep, with other {', '.join(changed)}. Choose another folder.")
+        if stack not in (None, there):
+            raise ValueError(f"{folder} has this sweep in packs of {there}, not {stack}. Leave out --stack.")
+        stack = there
+    stack = stack or STACKS.get(usable(device).type, 1)
+    (folder / GRAPH if source else folder).mkdir(parents=True, exist_ok=True)
+    if source:
+        write_whole(folder / GRAPH / source.name, source.read_bytes())
+    write_whole(folder / STATEMENT, json.dumps({**statement, "stack": stack}, indent=1) + "\n")  # before any pack
+    Ledger.create(folder, _descriptions(sweep, sweep.needs({}, stack=stack)))
+    return sweep
+
+
+def resumed(folder: Path) -> tuple[Sweep, int]:
+    """Sweep of a folder, and its stack.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or its graph comes out as another one here.
+    """
+    content = _statement(folder)
+    stack, digest = content.pop("stack"), content.pop("digest")
+    sweep = sweep_of(content, folder / STATEMENT)
+    if sweep.graph.digest != digest:
+        raise ValueError(
+            f"the graph of {folder} is another one here: its file was changed, or another version of networkx draws "
+            "it. Use what the sweep began with, or start it anew in another folder."
+        )
+    return sweep, stack
+
+
+def work(
+    sweep: Sweep, ledger: Ledger, *, worker: str, stack: int = 1, device: str = "cpu",
+    pulse: Callable[[], None] | None = None, note: Callable[[str], None] | None = None,
+) -> Worked:  # fmt: skip
+    """Train packs until the sweep needs no more; a pack that raises is recorded, and the others go on.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    ledger : Ledger
+    worker : str
+        Name for `scaletrain status`.
+    stack : int
+        Replicas of a pack at most, the same for all workers.
+    device : str
+        Of torch.
+    pulse : callable, optional
+        Called after every update and while waiting; what it raises ends the work.
+    note : callable, optional
+        Called with a sentence on what went wrong.
+
+    Raises
+    ------
+    ValueError
+        If several packs fail one after another.
+    OSError
+        If the folder cannot be written to.
+    """
+    done = failed = lost = in_a_row = 0
+    beat, tell, finished = pulse or (lambda: None), note or (lambda words: None), Finished(ledger)
+    while True:
+        if finished.look():
+            extend(sweep, finished, stack=stack)
+        claim = ledger.claim(worker)
+        if claim is None:
+            counts = ledger.status().counts
+            if counts["running"] or counts["waiting"]:
+                beat()
+                time.sleep(PAUSE)
+            elif not (finished.look() and extend(sweep, finished, stack=stack)):
+                return Worked(done, failed, lost)
+            continue
+        try:
+            _train(sweep, claim, device, beat)
+            done, in_a_row = done + 1, 0
+        except LostClaimError as error:
+            lost += 1
+            tell(str(error))
+        except OSError:  # of this machine, not of the pack
+            raise
+        except Exception as error:  # the ledger has its words
+            failed, in_a_row = failed + 1, in_a_row + 1
+            tell(f"pack {claim.id} failed: {error}")
+            if in_a_row == IN_A_ROW:
+                raise ValueError(f"{in_a_row} packs in a row failed, the last one since {error}") from error
+
+
+def extend(sweep: Sweep, finished: Finished, *, stack: int) -> int:
+    """Add the packs that the finished ones ask for; how many there were."""
+    if not sweep.search:
+        return 0
+    return _add(sweep, finished.ledger, sweep.needs(finished.found(sweep.seeds), stack=stack))
+
+
+def refine(sweep: Sweep, ledger: Ledger, *, stack: int) -> int:
+    """Add packs at the learning rates that finished cells lack, beyond an edge or between two; how many there were."""
+    finished = Finished(ledger)
+    finished.look()
+    return _add(sweep, ledger, sweep.refinements(finished.found(sweep.seeds), stack=stack))
+
+
+def _add(sweep: Sweep, ledger: Ledger, packs: dict[str, Pack]) -> int:
+    """Add those of the packs that the ledger does not know."""
+    known = ledger.packs
+    new = {name: pack for name, pack in packs.items() if name not in known}
+    if new:
+        Ledger.create(ledger.folder, _descriptions(sweep, new), stale=ledger.stale)
+    return len(new)
+
+
+def _descriptions(sweep: Sweep, packs: dict[str, Pack]) -> dict[str, dict[str, Any]]:
+    return {name: described(sweep, pack) for name, pack in packs.items()}
+
+
+def _statement(folder: Path) -> dict[str, Any]:
+    """What sweep the folder has."""
+    target = folder / STATEMENT
+    if not target.is_file():
+        raise ValueError(f"{folder} has no sweep. Start one with: scaletrain run SWEEP -o {folder}")
+    try:
+        content = dict(json.loads(target.read_text(encoding="utf-8")))
+        if set(content) != {*TABLES, "digest", "stack"}:
+            raise ValueError("it has other entries")
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{target} is no sweep of scaletrain ({error}). Choose another folder.") from error
+    return content
+
+
+def _train(sweep: Sweep, claim: Claim, device: str, pulse: Callable[[], None]) -> None:
+    """Train the pack of a claim in its folder."""
+    pack, told = pack_of(claim.pack), 0.0
+
+    def advance(done: int, total: int) -> None:
+        nonlocal told
+        claim.beat()
+        pulse()
+        if time.monotonic() - told > PAUSE:
+            write_whole(claim.folder / STEP, str(done))
+            told = time.monotonic()
+
+    with claim:
+        run(Job(sweep.graph, pack), claim.folder, device=device, progress=advance)
+        folder = claim.done()
+    for name in (CHECKPOINT, STEP):  # after the pack is done: until then the checkpoint is needed
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,71 @@
+"""Plans of sweeps: packs and FLOPs are those that come, times add up; the shapes are timed once each."""
+
+import math
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("networkx")
+
+from scaletrain import planning
+from scaletrain.jobs import read_tables
+from scaletrain.ledger import Ledger
+from scaletrain.planning import OF_A_SEARCH, plan, timed
+from scaletrain.sweep_tables import collect
+from scaletrain.sweeps import read_sweep
+from scaletrain.training import Trainer
+from scaletrain.working import start
+from sweep_runs import FIXED, SEARCH, finish, write
+
+
+@pytest.mark.parametrize("stack", [1, 4])
+def test_packs_and_flops_of_a_fixed_grid_are_those_that_come(tmp_path, stack):
+    path = write(tmp_path, FIXED)
+    planned = plan(read_sweep(path), stack=stack)
+    start(read_tables(path), path, tmp_path / "out", stack=stack)
+    assert planned.packs == len(Ledger.open(tmp_path / "out").packs)
+    finish(tmp_path / "out")
+    runs, _ = collect(Ledger.open(tmp_path / "out"))
+    assert planned.flops == pytest.approx(runs["flops_6nd"].sum(), rel=1e-12)
+
+
+def test_times_are_steps_and_evaluations(tmp_path):
+    planned = plan(read_sweep(write(tmp_path, FIXED)), stack=1)
+    for one in planned.cells:
+        assert one.seconds == pytest.approx(4 * (one.cell.recipe.steps * one.speed.step + one.speed.end))
+    assert planned.seconds == pytest.approx(sum(one.seconds for one in planned.cells))
+    assert planned.memory > 1e6
+    assert sum(row["packs"] for row in planned.shapes()) == planned.packs
+    assert [row["width"] for row in planned.shapes()] == [16, 32]
+
+
+def test_each_model_is_timed_once(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(planning, "timed", lambda trainer: calls.append(trainer.pack.shape.width) or timed(trainer))
+    told = []
+    plan(read_sweep(write(tmp_path, FIXED)), stack=1, progress=lambda done, total: told.append((done, total)))
+    assert calls == [16, 32]
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_a_search_is_expected_to_need_more_rates_than_its_first_round(tmp_path):
+    planned = plan(read_sweep(write(tmp_path, SEARCH)), stack=6)
+    assert planned.cells[0].runs == OF_A_SEARCH * 2
+    assert planned.packs == pytest.approx(4 * OF_A_SEARCH * 2 / 6)
+    assert 3 < OF_A_SEARCH < 7
+
+
+def test_the_time_of_an_update_is_about_what_training_takes(tmp_path):
+    path = write(tmp_path, FIXED.replace("[10, 20]", "300").replace("[16, 32]", "64"))
+    sweep = read_sweep(path)
+    (speed,) = {one.speed for one in plan(sweep, stack=1).cells}
+    trainer = Trainer(next(iter(sweep.needs({}, stack=1).values())), sweep.graph)
+    for _ in range(100):
+        trainer.advance()
+    assert speed.step == pytest.approx(trainer.seconds / 100, rel=0.8)  # other processes are about
+    assert not math.isnan(speed.end)
+
+
+def test_a_device_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ValueError, match="there is no device 'gpu' here"):
+        plan(read_sweep(write(tmp_path, FIXED)), stack=1, device="gpu")

@@ -1,0 +1,442 @@
+"""Sweeps in folders: whatever happens to the workers, the table is the one of an undisturbed sweep."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import time
+
+import pandas as pd
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("networkx")
+pytest.importorskip("pyarrow")
+
+from pyarrow import parquet
+
+import scalefit as sf
+from scaletrain import working
+from scaletrain.claiming import LostClaimError
+from scaletrain.jobs import read_tables
+from scaletrain.ledger import Ledger
+from scaletrain.results import COLUMNS
+from scaletrain.running import CHECKPOINT, RUNS, run
+from scaletrain.sweep_tables import ABOUT, CURVE_COLUMNS, SCHEMA, TEXT, WHOLE, collect, read_table, write_tables
+from scaletrain.watching import Watch
+from scaletrain.working import STATEMENT, STEP, Finished, Worker, extend, refine, resumed, start, work
+from sweep_runs import FIXED, PAUSE, SEARCH, SMALL, finish, fork, table, wait, write
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(working, "PAUSE", PAUSE)
+
+
+def begin(folder, text=SEARCH, **options):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = write(folder.parent, text, f"{folder.name}.toml")
+    return start(read_tables(path), path, folder, **options)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Table of a search that one worker did without a break."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "out"
+    begin(folder)
+    worked = finish(folder)
+    assert worked.done == len(Ledger.open(folder).packs)
+    return table(folder)
+
+
+def assert_same(folder, expected):
+    for ours, theirs in zip(table(folder), expected, strict=True):
+        pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+
+
+def test_a_table_has_every_run_once_and_all_columns(undisturbed, tmp_path):
+    runs, curves = undisturbed
+    assert [*runs] == [name for name in COLUMNS if name not in ("seconds", "cpu_seconds")]
+    assert not runs.duplicated(["width", "steps", "lr", "seed", "data_seed"]).any()
+    per_rate = runs.groupby(["width", "steps", "lr"])[["seed", "data_seed"]].agg(list)
+    assert {tuple(zip(*row, strict=True)) for row in per_rate.to_numpy()} == {((0, 1), (1, 0))}
+    assert set(curves["run"]) == set(runs["run"])
+    assert (curves.groupby("run", sort=False)["step"].apply(lambda steps: steps.is_monotonic_increasing)).all()
+
+
+def test_searches_end_inside_their_grids(undisturbed):
+    runs, _ = undisturbed
+    for _, cell in runs.groupby(["width", "steps"]):
+        means = cell.groupby("lr")["excess"].mean()
+        assert len(means) >= 3
+        assert means.index[0] < means.idxmin() < means.index[-1]
+
+
+def test_stacks_give_the_same_losses(undisturbed, tmp_path):
+    begin(tmp_path / "out", stack=3)
+    finish(tmp_path / "out")
+    keys = ["width", "steps", "lr", "seed", "data_seed"]
+    ours, theirs = (one.sort_values(keys, ignore_index=True) for one in (table(tmp_path / "out")[0], undisturbed[0]))
+    pd.testing.assert_frame_equal(ours[[*keys, "loss"]], theirs[[*keys, "loss"]], check_exact=True)
+    assert set(ours["replicas"]) == {2, 3}
+
+
+def test_two_workers_share_a_search_and_do_no_pack_twice(undisturbed, tmp_path):
+    begin(tmp_path / "out")
+    workers = [fork(tmp_path / "out", worker=name) for name in ("one", "two")]
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    assert_same(tmp_path / "out", undisturbed)
+
+
+def test_kills_at_random_points_change_nothing(undisturbed, tmp_path):
+    chance, folder, killed = random.Random(0), tmp_path / "out", 0
+    begin(folder)
+    while killed < 20:
+        workers = [fork(folder, worker=f"w{number}") for number in range(2)]
+        time.sleep(chance.uniform(0.02, 0.15))
+        for worker in workers:
+            if worker.exitcode is None:
+                os.kill(worker.pid, signal.SIGKILL)
+                killed += 1
+            worker.join(10)
+        if not any(Ledger.open(folder).status().counts[state] for state in ("waiting", "running")):
+            break
+    assert killed >= 8
+    finish(folder)
+    assert_same(folder, undisturbed)
+    litter = [path for path in folder.rglob("*") if path.name == CHECKPOINT or path.name.endswith(".partial")]
+    assert [path for path in litter if "done" not in path.parts] == []
+
+
+def test_a_killed_pack_goes_on_from_its_checkpoint(tmp_path):
+    folder = tmp_path / "out"
+    begin(
+        folder,
+        FIXED.replace("[10, 20]", "400").replace("[16, 32]", "16").replace("[0.003, 0.03], seed = [0, 1]", "0.01"),
+    )
+    worker = fork(folder, worker="one")
+    wait(lambda: Watch(Ledger.open(folder)).look().steps > 5)
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.join(10)
+    (checkpoint,) = folder.rglob(CHECKPOINT)
+    sweep, _ = resumed(folder)
+    (pack,) = sweep.needs({}, stack=1).values()
+    from scaletrain.checkpoints import load_state
+
+    before = load_state(checkpoint, pack, sweep.graph).step
+    assert 0 < before < 400
+    steps = []
+    assert work(sweep, Ledger.open(folder), worker="two", pulse=lambda: steps.append(1)).done == 1
+    assert len(steps) == 400 - before
+
+
+def test_a_worker_sees_what_another_finished_behind_its_back(undisturbed, tmp_path, monkeypatch):
+    begin(tmp_path / "out")
+    ledger, sweep, looks = Ledger.open(tmp_path / "out"), resumed(tmp_path / "out")[0], []
+
+    def none_left(worker):
+        looks.append(worker)
+        if len(looks) > 1:
+            return Ledger.claim(ledger, worker)
+        other = Ledger.open(tmp_path / "out")
+        while (claim := other.claim("two")) is not None:
+            working._train(sweep, claim, "cpu", lambda: None)
+        return None
+
+    monkeypatch.setattr(ledger, "claim", none_left)
+    work(sweep, ledger, worker="one")
+    assert_same(tmp_path / "out", undisturbed)
+
+
+def test_a_polite_end_gives_the_pack_back(tmp_path):
+    begin(tmp_path / "out", SMALL)
+    sweep, _ = resumed(tmp_path / "out")
+    ledger, steps = Ledger.open(tmp_path / "out"), []
+
+    def stop():
+        steps.append(1)
+        if len(steps) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work(sweep, ledger, worker="one", pulse=stop)
+    assert ledger.status().counts["running"] == 0
+    assert len(list((tmp_path / "out").rglob(CHECKPOINT))) == 1
+
+
+def test_a_worker_ends_with_its_parent(tmp_path):
+    begin(tmp_path / "out", SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        Worker(str(tmp_path / "out"), "one", parent=os.getppid() + 1)()
+    assert Ledger.open(tmp_path / "out").status().counts["running"] == 0
+    assert Worker(str(tmp_path / "out"), "one", parent=os.getppid())().done > 0
+
+
+def test_a_finished_sweep_is_not_trained_again(tmp_path, monkeypatch):
+    begin(tmp_path / "out", SMALL)
+    finish(tmp_path / "out")
+    before = table(tmp_path / "out")
+    monkeypatch.setattr(working, "run", lambda *args, **options: pytest.fail("trained again"))
+    begin(tmp_path / "out", SMALL)
+    assert finish(tmp_path / "out").done == 0
+    assert_same(tmp_path / "out", before)
+    assert not list((tmp_path / "out").rglob(CHECKPOINT))
+    assert not list((tmp_path / "out").rglob(STEP))
+
+
+# Packs that fail.
+
+
+def failing(when):
+    def fails(job, folder, **options):
+        if when(job.pack):
+            raise ArithmeticError("no luck")
+        return run(job, folder, **options)
+
+    return fails
+
+
+def test_a_pack_that_fails_blocks_its_cell_and_no_other_and_can_be_tried_again(undisturbed, tmp_path, monkeypatch):
+    folder, said = tmp_path / "out", []
+    begin(folder)
+    sweep, _ = resumed(folder)
+    monkeypatch.setattr(working, "run", failing(lambda pack: pack.shape.width == 32 and pack.replicas[0].seed == 1))
+    monkeypatch.setattr(working, "IN_A_ROW", 100)
+    worked = work(sweep, Ledger.open(folder), worker="one", note=said.append)
+    assert worked.failed == 3  # the first round of one cell, at one of the seeds
+    assert "no luck" in said[0]
+    finished = Finished(Ledger.open(folder))
+    finished.look()
+    found = finished.found(sweep.seeds)
+    assert {cell.shape.width for cell in sweep.cells if sweep.is_settled(cell, found)} == {16}
+    assert set(Ledger.open(folder).status().counts.items()) >= {("failed", 3), ("waiting", 0)}
+    monkeypatch.setattr(working, "run", run)
+    assert len(Ledger.open(folder).retry()) == 3
+    finish(folder)
+    assert_same(folder, undisturbed)
+
+
+def test_a_worker_ends_when_everything_fails(tmp_path, monkeypatch):
+    begin(tmp_path / "out")
+    monkeypatch.setattr(working, "run", failing(lambda pack: True))
+    with pytest.raises(ValueError, match="3 packs in a row failed, the last one since no luck"):
+        finish(tmp_path / "out")
+
+
+def test_a_full_disk_ends_the_worker_and_not_the_pack(tmp_path, monkeypatch):
+    def full(job, folder, **options):
+        raise OSError(28, "No space left on device")
+
+    begin(tmp_path / "out")
+    monkeypatch.setattr(working, "run", full)
+    with pytest.raises(OSError, match="No space left"):
+        finish(tmp_path / "out")
+    counts = Ledger.open(tmp_path / "out").status().counts
+    assert (counts["failed"], counts["running"]) == (0, 0)
+
+
+def test_a_pack_that_another_took_is_not_counted(tmp_path, monkeypatch):
+    begin(tmp_path / "out", SMALL)
+    calls = []
+
+    def lost_once(job, folder, **options):
+        calls.append(folder)
+        if len(calls) == 1:
+            folder.rename(folder.with_name("waiting"))  # as the one that takes over does
+            raise LostClaimError("gone")
+        return run(job, folder, **options)
+
+    monkeypatch.setattr(working, "run", lost_once)
+    said = []
+    sweep, stack = resumed(tmp_path / "out")
+    worked = work(sweep, Ledger.open(tmp_path / "out"), worker="one", stack=stack, note=said.append)
+    assert (worked.lost, worked.failed) == (1, 0)
+    assert said == ["gone"]
+
+
+def test_runs_that_diverge_have_their_rows_and_the_search_avoids_them(tmp_path):
+    begin(tmp_path / "out", SEARCH.replace("0.015625", "1e30").replace("[16, 32]", "16").replace("[10, 20]", "10"))
+    finish(tmp_path / "out")
+    runs, _ = table(tmp_path / "out")
+    assert (runs["lr"] >= 1e27).any()
+    assert (runs["status"] == "diverged").any()
+    assert runs.loc[runs["status"] == "diverged", "loss"].isna().all()
+
+
+# What is in the folder.
+
+
+def test_losses_and_rates_keep_every_digit_between_workers(tmp_path):
+    begin(tmp_path / "out", FIXED.replace("[0.003, 0.03]", "[0.0030000000000000005, 0.1]"))
+    finish(tmp_path / "out")
+    finished = Finished(Ledger.open(tmp_path / "out"))
+    assert finished.look()
+    assert not finished.look()
+    found = finished.found(((0, 0), (1, 0)))
+    assert {tuple(sorted(rates)) for rates in found.values()} == {(0.0030000000000000005, 0.1)}
+    runs, _ = table(tmp_path / "out")
+    for cell, rates in found.items():
+        for lr, excesses in rates.items():
+            chosen = (runs["width"] == cell.shape.width) & (runs["steps"] == cell.recipe.steps) & (runs["lr"] == lr)
+            assert runs.loc[chosen].sort_values("seed")["excess"].tolist() == excesses
+
+
+def test_two_workers_that_extend_at_once_add_the_same(tmp_path):
+    begin(tmp_path / "out")
+    sweep, stack = resumed(tmp_path / "out")
+    for _ in sweep.needs({}, stack=stack):
+        claim = Ledger.open(tmp_path / "out").claim("one")
+        working._train(sweep, claim, "cpu", lambda: None)
+    both = [Finished(Ledger.open(tmp_path / "out")) for _ in range(2)]
+    assert [one.look() for one in both] == [True, True]
+    known = both[1].ledger.packs  # the second has looked before the first writes
+    added = extend(sweep, both[0], stack=stack)
+    assert added > 0
+    both[1].ledger._known = lambda: {name: both[1].ledger._packs[name] for name in known}
+    assert extend(sweep, both[1], stack=stack) == added
+    assert len(Ledger.open(tmp_path / "out").packs) == len(known) + added
+
+
+def test_refining_a_fixed_grid_adds_what_its_edges_lack(tmp_path):
+    text = SMALL.replace("[0.003, 0.03]", "[0.1, 0.2, 0.4]")
+    folder = tmp_path / "out"
+    begin(folder, text)
+    assert refined(folder) == 0  # nothing is finished
+    finish(folder)
+    rounds = 0
+    while refined(folder):
+        begin(folder, text)  # the same line goes on
+        finish(folder)
+        rounds += 1
+    runs, _ = table(folder)
+    means = runs.groupby("lr")["excess"].mean()
+    assert rounds >= 1
+    assert means.index[0] < means.idxmin() < means.index[-1]
+
+
+def refined(folder):
+    sweep, stack = resumed(folder)
+    return refine(sweep, Ledger.open(folder), stack=stack)
+
+
+def test_another_sweep_is_refused(tmp_path):
+    folder = tmp_path / "out"
+    begin(folder)
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(ValueError, match=r"has another sweep, with other \[model\]\. Choose another folder"):
+        begin(folder, SEARCH.replace("[16, 32]", "[16, 48]"))
+    with pytest.raises(ValueError, match=r"with other \[graph\], digest"):
+        begin(folder, SEARCH.replace("90", "91"))
+    with pytest.raises(ValueError, match=r"has this sweep in packs of 1, not 2\. Leave out --stack"):
+        begin(folder, stack=2)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_sweep_that_began_before_its_ledger_was_whole_is_made_whole(tmp_path):
+    folder = tmp_path / "out"
+    begin(folder, SMALL, stack=2)
+    shutil.rmtree(folder / "packs")
+    (folder / "ledger.json").unlink()
+    begin(folder, SMALL)
+    assert resumed(folder)[1] == 2
+    assert finish(folder).done > 0
+
+
+def test_a_graph_of_a_file_goes_with_the_sweep_and_may_not_change(tmp_path):
+    ring = "".join(f"{node} {(node + 1) % 12}\n{node} {(node + 5) % 12}\n" for node in range(12))
+    (tmp_path / "ring.txt").write_text(ring)
+    text = FIXED.replace('kind = "erdos_renyi", nodes = 30, edges = 90', 'kind = "file", path = "ring.txt"')
+    folder = tmp_path / "out"
+    begin(folder, text)
+    (tmp_path / "ring.txt").unlink()
+    assert finish(folder).done == 16
+    assert set(table(folder)[0]["dataset"]) == {"ring"}
+    (tmp_path / "ring.txt").write_text(ring + "0 3\n")
+    with pytest.raises(ValueError, match="has another sweep, with other digest"):
+        begin(folder, text)
+    (folder / "graph" / "ring.txt").write_text(ring + "0 3\n")
+    with pytest.raises(ValueError, match=r"the graph of .* is another one here"):
+        finish(folder)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"stack": 1}', "\x00"])
+def test_a_folder_of_something_else_is_named(tmp_path, content):
+    with pytest.raises(ValueError, match=r"has no sweep\. Start one with: scaletrain run SWEEP -o"):
+        resumed(tmp_path)
+    (tmp_path / STATEMENT).write_text(content)
+    with pytest.raises(ValueError, match="is no sweep of scaletrain"):
+        resumed(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    path = write(tmp_path, FIXED)
+    with pytest.raises(OSError, match="file"):
+        start(read_tables(path), path, tmp_path / "file" / "out")
+
+
+def test_a_device_that_is_not_there_fails_no_pack(tmp_path):
+    begin(tmp_path / "out")
+    with pytest.raises(ValueError, match="there is no device 'gpu' here"):
+        Worker(str(tmp_path / "out"), "one", "gpu")()
+    assert Ledger.open(tmp_path / "out").status().counts["failed"] == 0
+
+
+# Tables.
+
+
+def test_tables_are_the_same_as_parquet_and_as_csv(tmp_path):
+    begin(tmp_path / "out", FIXED.replace("0.03]", "1e30]"))  # with diverged runs
+    finish(tmp_path / "out")
+    runs, curves = collect(Ledger.open(tmp_path / "out"))
+    written = write_tables(tmp_path, runs, curves)
+    assert [path.name for path in written] == ["runs.parquet", "runs.csv", "curves.parquet", "curves.csv"]
+    for name, expected in (("runs", runs), ("curves", curves)):
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / f"{name}.parquet"), expected, check_exact=True)
+        pd.testing.assert_frame_equal(read_table(tmp_path / f"{name}.csv"), expected, check_exact=True)
+
+
+def test_scalefit_reads_both_tables_without_a_map(tmp_path):
+    begin(tmp_path / "out", FIXED)
+    finish(tmp_path / "out")
+    write_tables(tmp_path, *collect(Ledger.open(tmp_path / "out")))
+    read = [sf.LossTable.read(tmp_path / name) for name in ("runs.csv", "runs.parquet")]
+    assert read[0].loss.tolist() == read[1].loss.tolist()
+    assert len(read[0].best(over="lr", mean="seed").to_frame()) == 4
+
+
+def test_a_hash_that_looks_like_a_number_stays_one(tmp_path):
+    (tmp_path / RUNS).write_text(
+        "run,pack,dataset,loss,seed\n12e4-0,1234567890123456,NA,1,0\n0012-0,12e4567890123456,nan,,1\n"
+    )
+    frame = read_table(tmp_path / RUNS)
+    assert frame["pack"].tolist() == ["1234567890123456", "12e4567890123456"]
+    assert frame["dataset"].tolist() == ["NA", "nan"]
+    assert frame["run"].tolist() == ["12e4-0", "0012-0"]
+    assert frame["loss"].dtype == "float64"
+
+
+def test_the_schema_is_frozen(undisturbed, tmp_path):
+    runs, curves = undisturbed
+    write_tables(tmp_path, runs, curves)
+    about = json.loads(parquet.read_schema(tmp_path / "runs.parquet").metadata[ABOUT])
+    assert about == {"schema": SCHEMA, "columns": COLUMNS}
+    kinds = {
+        name: "text" if name in TEXT else "whole" if name in WHOLE else "float" for name in [*COLUMNS, *CURVE_COLUMNS]
+    }
+    found = {**runs.dtypes, **curves.dtypes}
+    shown = {"text": "str", "whole": "int64", "float": "float64"}
+    assert {name: str(kind) for name, kind in found.items()} == {name: shown[kinds[name]] for name in found}
+    from golden_files import check_golden
+
+    rows = [f"schema {SCHEMA}", *(f"runs {name} {kinds[name]}" for name in COLUMNS)]
+    check_golden("sweep_schema", "\n".join([*rows, *(f"curves {name} {kinds[name]}" for name in CURVE_COLUMNS)]))
+
+
+def test_no_table_without_a_pack_that_is_done(tmp_path):
+    begin(tmp_path / "out")
+    with pytest.raises(ValueError, match=r"no pack of .* is done yet"):
+        collect(Ledger.open(tmp_path / "out"))
