@@ -30,6 +30,8 @@ TEST_SEED = 0  # all runs on a graph are tested on the same walks
 POINTS = 50  # of a training curve
 AHEAD = 4096  # sequences that are drawn together: small batches one by one would cost a tenth of the time
 
+POLITE = ("SIGINT", "SIGTERM", "SIGUSR2")  # the last is how a cluster says that time is up
+
 Progress = Callable[[int, int], None]
 
 
@@ -285,10 +287,11 @@ def usable(device: str) -> torch.device:
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    """Hold back SIGINT and SIGTERM until the block is over, where they would raise; only the main thread gets them."""
+    """Hold back the polite signals until the block is over, where they would raise; only the main thread gets them."""
     came: list[signal.Signals] = []
     main = threading.current_thread() is threading.main_thread()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    polite = [getattr(signal, name) for name in POLITE if hasattr(signal, name)]
+    handlers = {number: signal.getsignal(number) for number in polite}
     held = {number: handler for number, handler in handlers.items() if main and callable(handler)}
     for number in held:
         signal.signal(number, lambda number, _: came.append(signal.Signals(number)))
