@@ -283,6 +283,20 @@ def test_a_rename_that_a_file_server_answers_twice_is_a_claim(tmp_path, monkeypa
     assert ledger.claim("w").folder.is_dir()
 
 
+@pytest.mark.parametrize(("settle", "state"), [("done", "done"), ("failed", "failed"), ("release", "waiting")])
+def test_a_rename_that_a_file_server_answers_twice_settles_a_claim(tmp_path, monkeypatch, settle, state):
+    ledger, rename = Ledger.create(tmp_path, packs(1)), Path.rename
+    claim = ledger.claim("w")
+
+    def twice(self, target):
+        rename(self, target)
+        rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", twice)
+    getattr(claim, settle)(*(["no luck"] if settle == "failed" else []))
+    assert ledger.status().packs[0].state == state
+
+
 # Who is dead, and who only silent.
 
 

@@ -1,6 +1,8 @@
 """Plans of sweeps: packs and FLOPs are those that come, times add up; the shapes are timed once each."""
 
 import math
+import time
+from statistics import median
 
 import pytest
 
@@ -18,7 +20,7 @@ from scaletrain.working import start
 from sweep_runs import FIXED, SEARCH, finish, write
 
 
-@pytest.mark.parametrize("stack", [1, 4])
+@pytest.mark.parametrize("stack", [1, 3, 4])
 def test_packs_and_flops_of_a_fixed_grid_are_those_that_come(tmp_path, stack):
     path = write(tmp_path, FIXED)
     planned = plan(read_sweep(path), stack=stack)
@@ -49,10 +51,11 @@ def test_each_model_is_timed_once(tmp_path, monkeypatch):
 
 
 def test_a_search_is_expected_to_need_more_rates_than_its_first_round(tmp_path):
-    planned = plan(read_sweep(write(tmp_path, SEARCH)), stack=6)
-    assert planned.cells[0].runs == OF_A_SEARCH * 2
-    assert planned.packs == pytest.approx(4 * OF_A_SEARCH * 2 / 6)
-    assert 3 < OF_A_SEARCH < 7
+    sweep, later = read_sweep(write(tmp_path, SEARCH)), OF_A_SEARCH - 3  # rounds of one rate, two runs each
+    for stack, first, following in ((1, 6, 2), (4, 2, 1), (6, 1, 1)):
+        planned = plan(sweep, stack=stack)
+        assert planned.cells[0].runs == OF_A_SEARCH * 2
+        assert planned.packs == pytest.approx(4 * (first + later * following))
 
 
 def test_the_time_of_an_update_is_about_what_training_takes(tmp_path):
@@ -60,9 +63,12 @@ def test_the_time_of_an_update_is_about_what_training_takes(tmp_path):
     sweep = read_sweep(path)
     (speed,) = {one.speed for one in plan(sweep, stack=1).cells}
     trainer = Trainer(next(iter(sweep.needs({}, stack=1).values())), sweep.graph)
+    spent = []
     for _ in range(100):
+        begun = time.perf_counter()
         trainer.advance()
-    assert speed.step == pytest.approx(trainer.seconds / 100, rel=0.8)  # other processes are about
+        spent.append(time.perf_counter() - begun)
+    assert min(spent) / 2 < speed.step < 2 * median(spent)  # other processes slow down some of them
     assert not math.isnan(speed.end)
 
 

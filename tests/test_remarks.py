@@ -34,7 +34,7 @@ def test_a_sweep_that_was_not_reduced_is_named_with_the_remedy():
     fit = sf.fit(sf.Chinchilla, sf.LossTable.from_frame(sweep))
     (remark,) = fit.remarks
     assert "80 rows stand at 20 values of params, tokens and differ in lr" in remark
-    assert "table.best(over=('lr',), mean='seed')" in remark
+    assert "table.best(over=('lr',), mean='seed'), on the command line --best lr." in remark
     assert sf.fit(sf.Chinchilla, fit.table.best(over=("lr", "seed"))).remarks == ()
 
 
@@ -86,3 +86,15 @@ def test_a_slice_with_a_diverged_run_is_named():
     assert remark.startswith("the slice at tokens 1e+10 has ")
     assert remark in repr(curves)
     assert curves.to_dict()["remarks"] == [remark]
+
+
+def test_an_offset_below_a_known_floor_is_told_and_a_fixed_one_is_not():
+    law = sf.Chinchilla(E=1.0, A=400.0, B=400.0, alpha=0.34, beta=0.28)
+    runs = sf.simulate(law, sf.grid(params=[1e7, 1e8, 1e9, 1e10], tokens=[1e9, 1e10, 1e11])).to_frame()
+    known = sf.LossTable.from_frame(runs.assign(loss_floor=1.2))
+    (remark,) = sf.fit(sf.Chinchilla, known).remarks
+    assert "E, 1, is below the known floor of these losses, 1.2 in 'loss_floor'" in remark
+    assert "--fix E=1.2" in remark
+    assert sf.fit(sf.LawRegressor(sf.Chinchilla, fixed={"E": 1.2}), known).remarks == ()
+    assert sf.fit(sf.Chinchilla, sf.LossTable.from_frame(runs.assign(loss_floor=1.0))).remarks == ()
+    assert sf.fit(sf.Chinchilla, sf.LossTable.from_frame(runs)).remarks == ()

@@ -215,8 +215,8 @@ def test_a_file_of_the_name_of_a_shipped_sweep_is_that_file(tmp_path, monkeypatc
         ("lr = [0.003, 0.03], ", "", r"\[replicas\] needs one of lr, a list, and search, a first guess"),
         ("lr = [0.003, 0.03]", "lr = 0.1, search = 0.1", r"\[replicas\] needs one of lr"),
         ("lr = [0.003, 0.03]", "search = [0.1]", r"search is one number, the first guess, not \[0.1\]"),
-        ("lr = [0.003, 0.03]", "search = 'yes'", r"lr must be a finite number, positive, not 'yes'"),
-        ("lr = [0.003, 0.03]", "search = true", r"lr must be a finite number, positive, not True"),
+        ("lr = [0.003, 0.03]", "search = 'yes'", r"search is a positive learning rate, the first guess, not 'yes'"),
+        ("lr = [0.003, 0.03]", "search = true", r"search is a positive learning rate, the first guess, not True"),
         ("lr = [0.003, 0.03]", "lr = [0.003, nan]", r"lr must be a finite number, positive, not nan"),
         (
             "seed = [0, 1]",

@@ -71,6 +71,7 @@ from .shapes import shapes_near as shapes_near
 from .simulation import grid as grid
 from .simulation import simulate as simulate
 from .slices import SlicedLaw as SlicedLaw
+from .slopes import local_slopes as local_slopes
 from .splits import Extrapolation as Extrapolation
 from .standings import Alternatives as Alternatives
 from .standings import alternatives as alternatives

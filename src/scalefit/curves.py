@@ -72,9 +72,16 @@ class Curves:
         return outlying_slices(self.at, self.values, np.array([fit.mse for fit in self.fits]))
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per slice: the fixed value, rows, parameters, mean squared error and status."""
+        """A row per slice: the fixed value, rows, parameters, mean squared error, local slopes of a power, status."""
         rows = [
-            {self.at: value, "rows": len(fit.table), **fit.parameters, "mse": fit.mse, "status": fit.status.name}
+            {
+                self.at: value,
+                "rows": len(fit.table),
+                **fit.parameters,
+                "mse": fit.mse,
+                **fit.slope_range,
+                "status": fit.status.name,
+            }
             for value, fit in zip(self.values, self.fits, strict=True)
         ]
         return pd.DataFrame(rows)
@@ -143,21 +150,22 @@ class Curves:
 
     def _sheet(self) -> Sheet:
         good = sum(fit.ok for fit in self.fits)
-        names = list(self.fits[0].parameters)
+        names, ranges = list(self.fits[0].parameters), list(self.fits[0].slope_range)
         left_out = [f"{name}: {count}" for name, count in self.left_out.items() if count]
         rows: list[tuple[Cell, ...]] = [
             (Number(value), Number(len(fit.table), digits=6), *(Number(number) for number in fit.parameters.values()),
-             Number(fit.mse, 3), fit.status.name)
+             Number(fit.mse, 3), *(Number(slope, 3) for slope in fit.slope_range.values()), fit.status.name)
             for value, fit in zip(self.values, self.fits, strict=True)
         ]  # fmt: skip
         means = [("mean of ok", self.mean, 4), ("sd of ok", self.sd, 3)]
         last: list[tuple[Cell, ...]] = [
-            (words, "", *(Number(of(name), digits) for name in names), "", "") for words, of, digits in means
+            (words, "", *(Number(of(name), digits) for name in names), "", *[""] * len(ranges), "")
+            for words, of, digits in means
         ]
         return Sheet(
             "ok" if self.ok else "NOT OK", (f"{good} of {len(self)} slices are ok", *left_out),
             f"{self.fits[0].formula} at each {self.at}",
-            (Symbol(self.at), "rows", *map(Symbol, names), Symbol("mse"), "status"), tuple(rows),
+            (Symbol(self.at), "rows", *map(Symbol, names), Symbol("mse"), *map(Symbol, ranges), "status"), tuple(rows),
             last=tuple(last) if good and names else (), notes=self.remarks,
         )  # fmt: skip
 

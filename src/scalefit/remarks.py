@@ -22,10 +22,14 @@ RUNS, STEPS = (
     ("run", "run_id", "run_name", "name"),
     ("_step", "step", "global_step", "trainer/global_step", "iteration"),
 )
+# No loss is below this column; an offset that is lower by this share of the smallest excess is told. Our choice.
+FLOOR, BELOW = "loss_floor", 0.1
 NOT_SETTINGS = ("seed", "count", "replicates", "loss_sd", "at_edge")
 
 
-def remarks(table: LossTable, inputs: Sequence[str], predicted: Floats) -> tuple[str, ...]:
+def remarks(
+    table: LossTable, inputs: Sequence[str], predicted: Floats, *, offset: float | None = None
+) -> tuple[str, ...]:
     """Sentences about rows that the law cannot account for: gross ones, unequal settings, other inputs that vary.
 
     Parameters
@@ -34,11 +38,14 @@ def remarks(table: LossTable, inputs: Sequence[str], predicted: Floats) -> tuple
     inputs : sequence of str
         Columns that the law takes.
     predicted : (n,) array, nats per token
+    offset : float, optional
+        E of the law, beside the floor of the losses if that is known.
     """
     other = _OTHER.get(tuple(inputs), "")
     steps = _steps(table)
     return (
         *steps,
+        *_below_floor(table, offset),
         *_gross(table, inputs, predicted),
         *([] if steps else _settings(table, inputs, other)),
         *_other_input(table, inputs, other),
@@ -78,6 +85,21 @@ def scatter(residuals: Floats) -> float:
 def where_in(table: LossTable, inputs: Sequence[str], row: int) -> str:
     """A row by its inputs."""
     return ", ".join(f"{name} {table[name][row]:.4g}" for name in inputs)
+
+
+def _below_floor(table: LossTable, offset: float | None) -> list[str]:
+    """An offset that is clearly below what no loss can be below."""
+    if offset is None or FLOOR not in table or table[FLOOR].dtype.kind != "f":
+        return []
+    floor = float(table[FLOOR].min())
+    excess = float(table.loss.min()) - floor
+    if not (excess > 0 and floor - offset > BELOW * excess):
+        return []
+    return [
+        f"E, {offset:.5g}, is below the known floor of these losses, {floor:.5g} in {FLOOR!r}: the law is wrong where "
+        f"it nears E, and so are its exponents. Fix E at the floor (--fix E={floor:.6g}), or leave out the runs in "
+        "which the models have hardly learned."
+    ]
 
 
 def _gross(table: LossTable, inputs: Sequence[str], predicted: Floats) -> list[str]:
@@ -129,7 +151,8 @@ def _settings(table: LossTable, inputs: Sequence[str], other: str) -> list[str]:
     remedy = (
         ""
         if set(differ) & set(INPUTS)
-        else f" Keep the best of each with table.best(over=({', '.join(map(repr, differ))},){mean})."
+        else f" Keep the best of each with table.best(over=({', '.join(map(repr, differ))},){mean}), "
+        f"on the command line {' '.join(f'--best {name}' for name in differ)}."
     )
     return [
         f"{len(frame)} rows stand at {groups.ngroups} values of {', '.join(inputs)} and differ in "

@@ -14,11 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from .hull import Hull, hull_of
 from .latex import latex_of
-from .laws import Law, SeparableLaw
+from .laws import Law, SeparableLaw, Term
 from .markup import html_of
 from .objective import Objective, describe, objective_to_dict
 from .remarks import remarks, scatter, where_in
 from .sheets import Number, Sheet, Symbol, short, visible
+from .slopes import local_slopes, range_of, remark_on, slopes_along, told
 from .status import Status
 from .table import LossTable
 from .writing import write_whole
@@ -50,8 +51,6 @@ class Fit:
     --------
     >>> import scalefit as sf
     >>> fit = sf.fit(sf.PowerLaw, sf.load("pythia").where("kept"), inputs="params")
-    >>> fit.ok
-    True
     >>> round(fit.law.alpha, 4)
     0.1486
     >>> round(fit(1e9), 3)
@@ -64,6 +63,7 @@ class Fit:
       alpha  0.148591
     objective 0.000141547814, Huber(delta=0.2985) of raw residuals, sum over rows
     residuals scatter 0.011 nats, largest -0.0093 at params 2.518e+09; mean squared error 4.71826e-05 nats^2
+    local slopes 0.151, 0.15, 0.137, 0.169
     """
 
     model: Any
@@ -154,7 +154,31 @@ class Fit:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader should know about the rows although the fit itself is as it should be."""
-        return remarks(self.table, self.inputs, self.predicted)
+        x = self.inputs[0]
+        bent = () if self._power is None else remark_on(
+            self.local_slopes, x, self._power.exponent, values=len(np.unique(self.table[x]))
+        )  # fmt: skip
+        return (*bent, *remarks(self.table, self.inputs, self.predicted, offset=self.parameters.get("E")))
+
+    @cached_property
+    def local_slopes(self) -> pd.DataFrame:
+        """Slopes of loss - E between neighbouring values of x, as from `scalefit.local_slopes`; none of another law."""
+        if not self._power:
+            return local_slopes([], [], offset=0.0)
+        table = self.table if self.weights is None else self.table.where(self.table[self.weights] > 0)
+        free = len(self.parameters) - sum(len(held) for held in self._held)
+        return slopes_along(self.inputs[0], table, self, offset=self.parameters["E"], parameters=free)
+
+    @cached_property
+    def _power(self) -> Term | None:
+        """The only term of a law that is a power of one column."""
+        terms = self.law.terms if self.has_law and isinstance(self.law, SeparableLaw) else ()
+        return terms[0] if [term.g for term in terms] == ["log"] else None
+
+    @property
+    def slope_range(self) -> dict[str, float]:
+        """Smallest and largest local slope of a power; nothing of other models."""
+        return range_of(self.local_slopes) if self._power else {}
 
     @property
     def objective(self) -> Objective:
@@ -264,6 +288,7 @@ class Fit:
             lines.append(f"  {name:<{width}}  {value:.6g}{unit}{'' if how == 'fitted' else f'  {how}'}")
         lines.append(f"objective {self.objective_value:.9g}, {describe(self.objective)}, sum over rows")
         lines.append(f"residuals {self.spread}; mean squared error {self.mse:.6g} nats^2")
+        lines += told(self.local_slopes)
         return visible("\n".join(lines))
 
     def _repr_html_(self) -> str:
@@ -283,6 +308,7 @@ class Fit:
             footer=(
                 f"objective {short(self.objective_value, 6)}, {describe(self.objective)}, sum over rows",
                 f"residuals {self.spread}; mean squared error {short(self.mse)} nats^2",
+                *told(self.local_slopes),
             ),
         )  # fmt: skip
 

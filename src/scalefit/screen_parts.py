@@ -87,6 +87,7 @@ def fit_heading(fit: Fit, name: str) -> Text:
 def fit_facts(fit: Fit, *, common_to_slices: bool = False) -> list[tuple[str, str]]:
     """Objective and protocol; of several slices, only what they share."""
     from .objective import describe
+    from .slopes import told
 
     protocol = fit.protocol
     rule = protocol.get("delta_rule")
@@ -100,6 +101,10 @@ def fit_facts(fit: Fit, *, common_to_slices: bool = False) -> list[tuple[str, st
             ("objective", f"{fit.objective_value:.9g}, {describe(fit.objective)}, sum over rows"),
             ("residuals", fit.spread),
             ("mse", f"{fit.mse:.6g} nats^2, mean squared error of the loss"),
+            *[
+                ("slopes", f"{line.removeprefix('local slopes ')}; local, of loss - E")
+                for line in told(fit.local_slopes)
+            ],
         ]
     search = dict(protocol["search"])
     bounds = search.pop("bounds", None)

@@ -117,9 +117,11 @@ def datasets_screen(datasets: Iterable[Dataset]) -> Group:
 
 
 def _slices(curves: Curves, rival: pd.DataFrame | None) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in (visible(curves.at), "rows", *curves[0].parameters, "mse"):
         table.add_column(heading, justify="right", overflow="fold")
+    if curves[0].slope_range:
+        table.add_column("slopes", justify="right", overflow="fold")
     if rival is not None:
         table.add_column("ratio", justify="right", overflow="fold")
     table.add_column("status", overflow="fold")
@@ -127,7 +129,8 @@ def _slices(curves: Curves, rival: pd.DataFrame | None) -> Table:
         ratio = [] if rival is None else [f"{rival['ratio'].iloc[row]:.3g}"]
         cells = [f"{value:.4g}", str(len(fit.table)), *(f"{number:.4g}" for number in fit.parameters.values())]
         status = Text("ok", "green") if fit.ok else Text(fit.status.name, "red")
-        table.add_row(*cells, f"{fit.mse:.3g}", *ratio, status)
+        slopes = ["-".join(f"{slope:.2g}" for slope in fit.slope_range.values())] if fit.slope_range else []
+        table.add_row(*cells, f"{fit.mse:.3g}", *slopes, *ratio, status)
     return table
 
 

@@ -135,12 +135,14 @@ class Claim:
     def _move(self, name: str) -> Path:
         """Rename the folder: whoever was first has it."""
         target = self.folder.with_name(name)
+        mine = _number(self.folder)
         try:
             self.folder.rename(target)
         except OSError as error:
-            if target.exists():  # no two folders of a pack can be done
-                raise self._lost() from error
-            raise self._reason(error) from error
+            if mine is None or _number(target) != mine:  # else a network file system asked twice
+                if target.exists():  # no two folders of a pack can be done
+                    raise self._lost() from error
+                raise self._reason(error) from error
         self._settled = True
         return target
 
@@ -171,6 +173,14 @@ def take(folder: Path, worker: str) -> Path | None:
         with suppress(OSError):
             litter.unlink()
     return mine
+
+
+def _number(folder: Path) -> int | None:
+    """Number of a folder in its file system, which renaming keeps; None if it is not there."""
+    try:
+        return folder.stat().st_ino
+    except OSError:
+        return None
 
 
 def flush(path: Path) -> None:

@@ -96,7 +96,9 @@ def read_tables(path: str | os.PathLike[str]) -> Tables:
         raise ValueError(f"{path} is no TOML: {error}") from error
     for name in content:
         if name not in TABLES:
-            raise ValueError(f"{path} has {name!r}, which is unknown; there are [{'], ['.join(TABLES)}].")
+            near = get_close_matches(name, TABLES, n=1)
+            meant = f" Did you mean [{near[0]}]?" if near else ""
+            raise ValueError(f"{path} has {name!r}, which is unknown; there are [{'], ['.join(TABLES)}].{meant}")
     for name in TABLES:
         if not isinstance(content.get(name), dict):
             raise ValueError(f"{path} lacks the table [{name}]; there are [{'], ['.join(TABLES)}].")

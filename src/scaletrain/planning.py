@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -61,7 +62,7 @@ class PlannedCell:
 
     @property
     def seconds(self) -> float:
-        """Of one worker."""
+        """Of one worker, a pack of fewer replicas counted like a whole one."""
         return self.packs * (self.cell.recipe.steps * self.speed.step + self.speed.end)
 
 
@@ -148,8 +149,10 @@ def plan(sweep: Sweep, *, stack: int, device: str = "cpu", progress: Progress | 
         )
         if progress is not None:
             progress(number, len(kinds))
-    runs = rates * len(sweep.seeds)
-    made = [PlannedCell(cell, runs, runs / len(replicas), speeds[_kind(cell)]) for cell in sweep.cells]
+    packs = float(math.ceil(in_a_round / stack))
+    if sweep.search:  # a rate at a time after the first three
+        packs += (OF_A_SEARCH - 3) * math.ceil(len(sweep.seeds) / stack)
+    made = [PlannedCell(cell, rates * len(sweep.seeds), packs, speeds[_kind(cell)]) for cell in sweep.cells]
     return Plan(tuple(made), _memory(device))
 
 

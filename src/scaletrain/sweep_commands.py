@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -72,9 +73,12 @@ def run_command(
         from .jobs import read_tables
         from .ledger import Ledger
         from .sweeps import find_sweep
+        from .training import usable
         from .watching import Watch
         from .working import Finished, extend, resumed, start
 
+        if engine == "local":  # the others start workers elsewhere
+            usable(device)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         file = find_sweep(sweep)
         made = start(read_tables(file), file, output, stack=stack, device=device)
@@ -99,14 +103,18 @@ def work_command(
     device: Annotated[str, typer.Option(help="Device of torch: cpu, cuda, cuda:1.")] = "cpu",
     name: Annotated[str | None, typer.Option(help="Of the worker, for `status`.")] = None,
 ) -> None:
-    """Be one more worker of a sweep, on any machine that sees its folder, until nothing is left to do."""
+    """Be one more worker of a sweep, on any machine that sees its folder; the last one writes the tables."""
     with one_message():
         import os
 
+        from .ledger import Ledger
         from .working import Worker
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         done = Worker(str(folder), name or f"worker{os.getpid()}", device)(note=print_note)
+        ledger = Ledger.open(folder)
+        if not _unfinished(ledger):
+            _write(ledger, folder)
     console().print(facts([("packs", f"{done.done} done, {done.failed} failed, {done.lost} taken over by others")]))
 
 
@@ -143,7 +151,8 @@ def retry_command(folder: Folder) -> None:
         from .ledger import Ledger
 
         freed = Ledger.open(folder).retry()
-    console().print(facts([("packs", f"{len(freed)} wait again. Do them with: scaletrain work {folder}")]))
+    words = f"{len(freed)} wait again. Do them with: scaletrain work {folder}" if freed else "none has failed"
+    console().print(facts([("packs", words)]))
 
 
 def refine_command(folder: Folder) -> None:
@@ -165,15 +174,20 @@ def _unfinished(ledger: Ledger) -> bool:
 
 def _watched(crew: Crew, watch: Watch, search: bool) -> None:
     """Wait for workers, and show on stderr how far they are; an interruption lets them save first."""
+    from .watching import SPAN
+
     try:
         with _progress() as tell:
-            first = watch.look()
+            looks = deque([watch.look()])  # the speed is that of late: workers begin slowly
             while crew.alive:
                 time.sleep(LOOKS)
                 for one in crew.ended():
                     if one.words:
                         print_note(f"worker {one.name} has ended: {one.words}")
-                tell(watch.look().since(first) + (" (a search adds packs)" if search else ""))
+                looks.append(watch.look())
+                while looks[-1].at - looks[0].at > SPAN:
+                    looks.popleft()
+                tell(looks[-1].since(looks[0], search=search))
     except KeyboardInterrupt:
         print_note("stopping: the workers save what they have.")
         crew.stop()

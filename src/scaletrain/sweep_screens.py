@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from .planning import Plan
     from .sweeps import Found, Sweep
 
+EDGE = "at an edge"
 SHOWN = 5  # packs or cells of a kind that are listed
 
 
 def standing(sweep: Sweep, found: Found, ledger: Ledger) -> tuple[bool, list[Any]]:
-    """Whether every cell has its best learning rate inside its grid and nothing failed; and what to show of it."""
+    """Whether every cell is complete and nothing failed or is left; and what to show of it."""
     status = ledger.status()
     settled = [cell for cell in sweep.cells if sweep.is_settled(cell, found)]
     failed = [one for one in status.packs if one.state == "failed"]
@@ -31,8 +32,10 @@ def standing(sweep: Sweep, found: Found, ledger: Ledger) -> tuple[bool, list[Any
     words += [("failed", f"{one.id}: {one.message}") for one in failed[:SHOWN]]
     if failed:
         blocked = len(sweep.cells) - len(settled)
-        words.append(("", f"cells without them: {blocked}. Try them again: scaletrain retry {ledger.folder}"))
-    edges = [cell for cell in settled if sweep.search or len(sweep.rates) > 2 if at_an_edge(found[cell])]
+        words.append(("", f"{blocked} cells are not complete. Try them again: scaletrain retry {ledger.folder}"))
+    if status.counts["waiting"] and not status.counts["running"]:
+        words.append(("", f"nobody works on them. Go on with: scaletrain work {ledger.folder}"))
+    edges = [cell for cell in settled if _note(sweep, cell, found) == EDGE]
     if edges:
         which = ", ".join(f"width {one.shape.width} at {one.recipe.steps} steps" for one in edges[:SHOWN])
         words.append(("at an edge", f"the best learning rate of {len(edges)} of the cells, such as {which}"))
@@ -44,25 +47,25 @@ def standing(sweep: Sweep, found: Found, ledger: Ledger) -> tuple[bool, list[Any
 
 
 def losses(sweep: Sweep, found: Found) -> Table:
-    """The best cells: mean excess loss over seeds, geometric, at the best learning rate of each."""
+    """Cells that have a loss: mean excess loss over seeds, geometric, at the best learning rate of each."""
     from .sweeps import cost  # loads torch
 
     table = Table(box=None, pad_edge=False, padding=(0, 2), title="excess loss, nats per token", title_justify="left")
     names = ["width", *_differing(sweep), "tokens", "lr", "excess"]
     for name in names:
         table.add_column(name, justify="right")
+    table.add_column()
     for cell in sorted(
         (one for one in sweep.cells if one in found), key=lambda one: (one.shape.params, cost(one), str(one))
     ):
         lr = best_rate(found[cell])
         value = score(found[cell][lr])
-        edge = "" if not at_an_edge(found[cell]) else " at an edge"
         row = {
-            **vars(cell.shape), **vars(cell.recipe), "lr": f"{lr:.4g}{edge if len(found[cell]) > 2 else ''}",
+            **vars(cell.shape), **vars(cell.recipe), "lr": f"{lr:.4g}",
             "tokens": f"{cell.recipe.steps * cell.recipe.batch * cell.shape.context:,}",
-            "excess": f"{math.exp(value):.4g}" if math.isfinite(value) else "diverged",
+            "excess": f"{math.exp(value):#.4g}" if math.isfinite(value) else "diverged",
         }  # fmt: skip
-        table.add_row(*(visible(row[name]) for name in names))
+        table.add_row(*(visible(row[name]) for name in names), _note(sweep, cell, found))
     return table
 
 
@@ -72,17 +75,19 @@ def planned(sweep: Sweep, plan: Plan, *, workers: int) -> list[Any]:
     words = [
         ("graph", f"{sweep.graph.name}, {sweep.graph.nodes} nodes, {sweep.graph.edges} directed edges"),
         ("cells", f"{len(sweep.cells)}, pairs of seeds of each: {len(sweep.seeds)}"),
-        ("packs", f"{about}{plan.packs:.0f}"), ("FLOPs", f"{about}{plan.flops:.3g}"),
+        ("packs", f"{about}{plan.packs:.0f}"), ("FLOPs, 6 N D", f"{about}{plan.flops:.3g}"),
     ]  # fmt: skip
     if not math.isnan(plan.memory):
         words.append(("memory", f"{plan.memory / 2**20:.0f} MiB a worker"))
-    words.append(("time", f"{about}{duration(plan.seconds / workers)} with {workers} idle cores or GPUs like this one"))
+    ending = "s" if workers > 1 else ""
+    on = f"{workers} idle core{ending} or GPU{ending} like this one"
+    words.append(("time", f"{about}{duration(plan.seconds / workers)} with {on}"))
     if sweep.search:
         rates = plan.cells[0].runs / len(sweep.seeds)
         words.append(("", f"a search decides on the way: {rates:g} learning rates a cell are assumed"))
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
     for name in ("width", "depth", "params", "cells", "steps", "ms/step", "packs", "FLOPs", "time"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for row in plan.shapes():
         table.add_row(
             str(row["width"]), str(row["depth"]), f"{row['params']:,}", str(row["cells"]),
@@ -90,6 +95,13 @@ def planned(sweep: Sweep, plan: Plan, *, workers: int) -> list[Any]:
             f"{row['flops']:.3g}", duration(row["seconds"]),
         )  # fmt: skip
     return [facts(words), table]
+
+
+def _note(sweep: Sweep, cell: Cell, found: Found) -> str:
+    """What to know of the best learning rate of a cell; of two that were tried, neither is inside."""
+    if not sweep.is_settled(cell, found):
+        return "not complete"
+    return EDGE if len(found[cell]) > 2 and at_an_edge(found[cell]) else ""
 
 
 def _differing(sweep: Sweep) -> list[str]:

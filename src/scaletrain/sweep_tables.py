@@ -50,12 +50,13 @@ def collect(ledger: Ledger) -> tuple[pd.DataFrame, pd.DataFrame]:
     ValueError
         If no pack is done yet.
     """
-    runs, curves = ([read_table(path) for path in ledger.collect(name)] for name in (RUNS, CURVES))
-    if not runs:
+    paths = {path.parent: path for path in ledger.collect(RUNS)}
+    if not paths:
         raise ValueError(f"no pack of {ledger.folder} is done yet, so there is no table.")
-    table = pd.concat(runs, ignore_index=True).sort_values(ORDER, kind="stable", ignore_index=True)
+    more = [path for path in ledger.collect(CURVES) if path.parent in paths]  # other packs may be done meanwhile
+    runs, steps = (pd.concat(map(read_table, part), ignore_index=True) for part in (paths.values(), more))
+    table = runs.sort_values(ORDER, kind="stable", ignore_index=True)
     place = {run: number for number, run in enumerate(table["run"])}
-    steps = pd.concat(curves, ignore_index=True)
     steps = steps.iloc[steps["run"].map(place).argsort(kind="stable")].reset_index(drop=True)
     return table, steps
 

@@ -204,12 +204,17 @@ def _replicas(
     """Learning rates, pairs of seeds, and whether there is a search, as [replicas] says."""
     entries, where = dict(content["replicas"]), f"{path}, [replicas]"
     if ("lr" in entries) == ("search" in entries):
-        raise ValueError(f"{where} needs one of lr, a list, and search, a first guess such as search = 0.015625.")
+        has = "has both; leave one out" if "lr" in entries else "has neither"
+        raise ValueError(
+            f"{where} needs one of lr, a list, and search, a first guess such as search = 0.015625, but {has}."
+        )
     search = "search" in entries
     if search:
         entries["lr"] = entries.pop("search")
         if isinstance(entries["lr"], list):
             raise ValueError(f"{where}: search is one number, the first guess, not {entries['lr']!r}.")
+        if isinstance(entries["lr"], bool) or not isinstance(entries["lr"], int | float) or not entries["lr"] > 0:
+            raise ValueError(f"{where}: search is a positive learning rate, the first guess, not {entries['lr']!r}.")
     pairs = entries.pop("seeds", None)
     parts = [entries] if pairs is None else [{**entries, **one} for one in _seeds(pairs, entries, where)]
     made = [one for part in parts for one in replicas_of({"replicas": part}, path)]

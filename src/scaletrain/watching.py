@@ -14,6 +14,8 @@ from .statuses import State, work_folders
 from .sweeps import cost, pack_of
 from .working import STEP
 
+STEADY, SPAN = 5.0, 120.0  # seconds that a speed is measured over, at least and at most
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -37,8 +39,8 @@ class Snapshot:
     flops: float
     all_flops: float
 
-    def since(self, first: Snapshot) -> str:
-        """In words, with the speed since a first look.
+    def since(self, first: Snapshot, *, search: bool = False) -> str:
+        """In words, with the speed since an earlier look; a search adds packs on the way.
 
         Examples
         --------
@@ -47,13 +49,12 @@ class Snapshot:
         '1 of 2 packs done, 1 running, 100 replica-steps/s, 9 s left'
         """
         failed = f", {self.counts['failed']} failed" if self.counts["failed"] else ""
-        words = (
-            f"{self.counts['done']} of {sum(self.counts.values())} packs done, {self.counts['running']} running{failed}"
-        )
+        all_packs = f"{sum(self.counts.values())}{'+' if search else ''}"
+        words = f"{self.counts['done']} of {all_packs} packs done, {self.counts['running']} running{failed}"
         seconds, made = self.at - first.at, self.flops - first.flops
-        if seconds <= 0 or made <= 0:
+        if seconds < STEADY or made <= 0:
             return words
-        left = duration(seconds * (self.all_flops - self.flops) / made)
+        left = ("at least " if search else "") + duration(seconds * (self.all_flops - self.flops) / made)
         return f"{words}, {(self.steps - first.steps) / seconds:.3g} replica-steps/s, {left} left"
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from scalefit.writing import write_whole
 
+from .checkpoints import made_by
 from .claiming import Claim, LostClaimError
 from .config import Pack, Replica
 from .jobs import TABLES, Cell, Job, Tables
-from .ledger import Ledger
+from .ledger import PACKS, Ledger
 from .running import CHECKPOINT, RUNS, run
 from .sweeps import Found, Sweep, described, pack_of, sweep_of
 from .training import usable
@@ -125,12 +126,12 @@ def start(content: Tables, path: Path, folder: Path, *, stack: int | None = None
     stack : int, optional
         Replicas of a pack at most: those of the sweep that is there, else by the device.
     device : str
-        Of torch.
+        Of the workers; it need not be here.
 
     Raises
     ------
     ValueError
-        If another sweep is in the folder, or this one with another stack.
+        If another sweep is in the folder, or this one with another stack, or of another version of scaletrain.
     OSError
         If the folder cannot be written to.
 
@@ -165,12 +166,14 @@ def start(content: Tables, path: Path, folder: Path, *, stack: int | None = None
         if stack not in (None, there):
             raise ValueError(f"{folder} has this sweep in packs of {there}, not {stack}. Leave out --stack.")
         stack = there
-    stack = stack or STACKS.get(usable(device).type, 1)
+    stack = stack or STACKS.get(device.partition(":")[0], 1)
+    first = sweep.needs({}, stack=stack)
+    _check_names(folder, first)
     (folder / GRAPH if source else folder).mkdir(parents=True, exist_ok=True)
     if source:
         write_whole(folder / GRAPH / source.name, source.read_bytes())
     write_whole(folder / STATEMENT, json.dumps({**statement, "stack": stack}, indent=1) + "\n")  # before any pack
-    Ledger.create(folder, _descriptions(sweep, sweep.needs({}, stack=stack)))
+    Ledger.create(folder, _descriptions(sweep, first))
     return sweep
 
 
@@ -180,7 +183,7 @@ def resumed(folder: Path) -> tuple[Sweep, int]:
     Raises
     ------
     ValueError
-        If there is none, or its graph comes out as another one here.
+        If there is none, its graph comes out as another one here, or another version of scaletrain made it.
     """
     content = _statement(folder)
     stack, digest = content.pop("stack"), content.pop("digest")
@@ -190,6 +193,7 @@ def resumed(folder: Path) -> tuple[Sweep, int]:
             f"the graph of {folder} is another one here: its file was changed, or another version of networkx draws "
             "it. Use what the sweep began with, or start it anew in another folder."
         )
+    _check_names(folder, sweep.needs({}, stack=stack))
     return sweep, stack
 
 
@@ -232,7 +236,9 @@ def work(
             if counts["running"] or counts["waiting"]:
                 beat()
                 time.sleep(PAUSE)
-            elif not (finished.look() and extend(sweep, finished, stack=stack)):
+            elif finished.look():  # what it asks for another worker may have added already: look again
+                extend(sweep, finished, stack=stack)
+            else:
                 return Worked(done, failed, lost)
             continue
         try:
@@ -277,6 +283,16 @@ def _descriptions(sweep: Sweep, packs: dict[str, Pack]) -> dict[str, dict[str, A
     return {name: described(sweep, pack) for name, pack in packs.items()}
 
 
+def _check_names(folder: Path, first: dict[str, Pack]) -> None:
+    """Refuse packs that have other names here: they would be trained again, beside those that are there."""
+    known = [path.name for path in (folder / PACKS).glob("[!.]*")]
+    if known and not any(name in known for name in first):
+        raise ValueError(
+            f"the {len(known)} packs of {folder} were made by another version of scaletrain, which names them "
+            "otherwise. Use that version, or start the sweep anew in another folder."
+        )
+
+
 def _statement(folder: Path) -> dict[str, Any]:
     """What sweep the folder has."""
     target = folder / STATEMENT
@@ -304,7 +320,18 @@ def _train(sweep: Sweep, claim: Claim, device: str, pulse: Callable[[], None]) -
             told = time.monotonic()
 
     with claim:
+        _drop_torn(claim.folder / CHECKPOINT)
         run(Job(sweep.graph, pack), claim.folder, device=device, progress=advance)
         folder = claim.done()
     for name in (CHECKPOINT, STEP):  # after the pack is done: until then the checkpoint is needed
         (folder / name).unlink(missing_ok=True)
+
+
+def _drop_torn(checkpoint: Path) -> None:
+    """Delete a checkpoint that a power cut has torn: the pack begins anew, where else it would fail for ever."""
+    try:
+        made_by(checkpoint)
+    except FileNotFoundError:
+        pass
+    except ValueError:
+        checkpoint.unlink()
