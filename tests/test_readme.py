@@ -2,6 +2,7 @@
 
 import os
 import re
+from importlib import import_module
 import shlex
 from pathlib import Path
 
@@ -86,14 +87,13 @@ def test_links_lead_to_files():
 
 def test_names_of_the_table_exist():
     rows = re.findall(r"^\| [^|]+ \| ([^|]+) \|$", README.read_text(encoding="utf-8"), re.MULTILINE)
-    pairs = [
-        (names, room) for row in rows for names, room in re.findall(r"((?:`[\w.]+`(?:, )?)+) in \[(\w+)\.py\]", row)
-    ]
+    pairs = [found for row in rows for found in re.findall(r"((?:`[\w.]+`(?:, )?)+) in \[(\w+)\.py\]\(src/(\w+)/", row)]
     assert len(pairs) > 8
-    for names, room in pairs:
+    for names, room, package in pairs:
         for name in re.findall(r"`([\w.]+)`", names):
             first = name.removeprefix(".").split(".")[0]
             owner = sf.LossTable if name.startswith(".") else sf
+            owner = import_module(f"scaletrain.{room}") if package == "scaletrain" else owner
             assert hasattr(owner, first), f"{name}, said to be in {room}.py"
 
 
