@@ -1,6 +1,11 @@
 """Shared fixtures and settings."""
 
 import os
+import signal
+
+# A shell that runs the tests in its background has them ignore Ctrl-C, and so would every process that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before numpy and torch are loaded: `make test` runs several processes, and small matrices gain nothing from threads.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

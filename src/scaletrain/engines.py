@@ -233,7 +233,8 @@ ENGINES: dict[str, Callable[..., Crew]] = {"local": LocalCrew, "ray": RayCrew, "
 def _work(worker: Worker) -> Worked:
     """Be a worker in a process of somebody else."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background ignores the latter, and Ray stops by it
+            signal.signal(number, signal.default_int_handler)
     return worker()
 
 
