@@ -535,8 +535,8 @@ def test_without_a_table_a_data_set_that_ships_is_reported(tmp_path):
     result = run("-o", tmp_path / "a.html", "--resamples", 300)
     assert result.exit_code == 0, result.output
     html = (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert "<title>pythia_cerebras" in html
-    assert "pythia-1.4b-deduped" in html  # the odd run
+    assert "<title>er_small" in html
+    assert "width &gt;= 24" in html  # the part that is useful
 
 
 def test_help_loads_neither_pandas_nor_jinja():

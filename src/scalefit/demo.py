@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -59,11 +59,13 @@ def main(
         show_pythia(screen, fits, seventh)
         show_simulated(screen)
         show_chinchilla(screen)
-        written = draw(fits, seventh, output)
+        walks = sweep_on_walks()
+        show_walks(screen, walks)
+        written = (*draw(fits, seventh, output), *draw_walks(walks, output))
     except (OSError, ValueError) as error:  # a folder that cannot be written, a damaged file
         print_error(str(error))
         raise typer.Exit(1) from error
-    screen.print("Figure: " + ", ".join(str(path) for path in written), soft_wrap=True)
+    screen.print("Figures: " + ", ".join(str(path) for path in written), soft_wrap=True)
 
 
 def fit_pythia() -> tuple[dict[str, Fit], pd.DataFrame]:
@@ -173,6 +175,74 @@ def chinchilla_at_hand() -> LossTable | None:
     if not (Path(folder).expanduser() / DATASETS["chinchilla"].file).is_file():
         return None
     return load("chinchilla").where("kept")
+
+
+def sweep_on_walks() -> LossTable:
+    """Models on random walks over a graph, each at its best learning rate: the sweep that ships."""
+    return load("er_small").best(over="lr", mean=("seed", "data_seed"))
+
+
+def show_walks(screen: Console, runs: LossTable) -> None:
+    """Print laws of data of models on a random graph, whose entropy floor is known."""
+    floor = float(runs["loss_floor"][0])
+    at_floor = LawRegressor(PowerLaw, fixed={"E": floor})
+    by_width = {int(width): runs.where(f"width == {width}") for width in np.unique(runs["width"])}
+    fits = {width: fit(at_floor, rows, inputs="tokens") for width, rows in by_width.items()}
+    _heading(screen, "4  A random graph: transformers on walks, which have no power law in them", fits.values())
+    table = _table("width", "exponent of data", "local slopes, fewest tokens first", "one power fits")
+    for width, fitted in fits.items():
+        bent = any("no one power" in remark for remark in fitted.remarks)
+        slopes = ", ".join(f"{slope:.2f}" for slope in fitted.local_slopes["slope"])
+        table.add_row(str(width), f"{fitted.parameters['alpha']:.2f}", slopes, "no" if bent else "yes")
+    screen.print(table)
+    screen.print(
+        f"E is the entropy of the walks, {floor:.4f} nats, which no model is below. Counting transitions has "
+        "exponent 1. A fit across a bend gives the exponent of its window, and is told so.\n"
+    )
+
+
+def draw_walks(runs: LossTable, folder: Path) -> tuple[Path, Path]:
+    """Write walks.png and walks.svg: the loss above the floor against tokens and against parameters."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from .drawing import PALETTE
+
+    frame = runs.to_frame().assign(excess=runs.loss - runs["loss_floor"])
+    with matplotlib.rc_context({"font.size": 8, "svg.hashsalt": "scalefit"}):
+        figure = Figure(figsize=(7.0, 3.0), layout="constrained")
+        FigureCanvasAgg(figure)
+        left, right = figure.subplots(1, 2, sharey=True)
+        style: dict[str, Any] = {"marker": "o", "markersize": 3, "linewidth": 1}
+        for colour, (width, rows) in zip(PALETTE, frame.groupby("width"), strict=False):
+            left.loglog(rows["tokens"], rows["excess"], color=colour, label=f"width {width}", **style)
+        counting = frame.groupby("tokens")["loss_counting"].first() - frame["loss_floor"].iloc[0]
+        left.loglog(counting.index, counting, color="0.4", linestyle="--", linewidth=1, label="counting")
+        groups = list(frame.groupby("tokens"))
+        for shade, (tokens, rows) in zip(np.linspace(0.8, 0.0, len(groups)), groups, strict=True):
+            right.loglog(
+                rows["params"], rows["excess"], color=str(shade), label=f"{tokens / 1e6:.1f} M tokens", **style
+            )
+        for letter, ax, column, words in (
+            ("a", left, "tokens", "training tokens $D$"), ("b", right, "params", "parameters $N$, with the embedding")
+        ):  # fmt: skip
+            low, high = frame[column].min() * 0.8, frame[column].max() * 1.3
+            ticks = [value * 10.0**power for power in (3, 4, 5, 6, 7) for value in (1, 3)]
+            ax.set_xlim(low, high * 3)  # room for the legend
+            ax.set_xticks([tick for tick in ticks if low <= tick <= high])
+            ax.xaxis.set_major_formatter(
+                lambda value, _: f"{value / 1e6:g} M" if value >= 1e6 else f"{value / 1e3:g} k"
+            )
+            ax.minorticks_off()
+            ax.set_xlabel(words)
+            ax.set_title(letter, loc="left", fontweight="bold")
+            ax.legend(frameon=False, loc="upper right", fontsize="small")
+        left.set_ylabel("loss above the entropy floor (nats per token)")
+        png, svg = folder / "walks.png", folder / "walks.svg"
+        figure.savefig(png, dpi=200)
+        figure.savefig(svg, metadata={"Date": None})
+    return png, svg
 
 
 def draw(fits: dict[str, Fit], seventh: pd.DataFrame, folder: Path) -> tuple[Path, Path]:

@@ -25,7 +25,7 @@ Table = Annotated[
     str | None,
     typer.Argument(
         metavar="TABLE", show_default=False,
-        help="A file or the name of a data set; by default pythia_cerebras, which ships.",
+        help="A file or the name of a data set; by default the useful part of er_small, which ships.",
     ),
 ]  # fmt: skip
 Law = Annotated[
@@ -116,10 +116,12 @@ def _new(
     inputs: list[str] | None, weights: str | None, network: bool, budget: float | None,
 ) -> Study:  # fmt: skip
     """The report of a table."""
-    from .reporting import DATASET, save
+    from .reporting import BEST, DATASET, WHERE, save
     from .studies import Settings
 
-    source = {**source, "table": source["table"] or DATASET}
+    if source["table"] is None:
+        shipped = {"table": DATASET, "where": list(WHERE), "best": list(BEST)}
+        source = {name: value or shipped.get(name, value) for name, value in source.items()}
     with working(f"reading {source['table']}"):
         runs = _read(source)
     model = None

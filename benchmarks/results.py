@@ -1,0 +1,209 @@
+"""What the shipped sweep on a random graph says: laws of data and of models, surfaces, compute-optimal models.
+
+    python benchmarks/results.py    # twenty seconds on one core; writes docs/results.md and its figure
+
+The words of the page are in benchmarks/results.md.in; its tables are put in here, all from `sf.load("er_small")`.
+"""
+
+from __future__ import annotations
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import scalefit as sf
+from common import ROOT
+from scalefit.demo import draw_walks
+
+WIDTH, TOKENS = 24, 4e5  # the useful region: models that can hold the graph, on at least 400 updates
+SEEDS = ("seed", "data_seed")
+
+
+def main() -> None:
+    runs = sf.load("er_small")
+    best = runs.best(over="lr", mean=SEEDS)
+    useful = best.where(f"width >= {WIDTH}", f"tokens >= {TOKENS}")
+    tables = {
+        "SWEEP": "\n".join(sweep(runs)), "EXCESS": "\n".join(excesses(best)), "RATES": "\n".join(rates(best)),
+        "DATA": "\n".join(curves(runs, best, "tokens", "params")),
+        "MODELS": "\n".join(curves(runs, best, "params", "tokens")),
+        "SURFACES": "\n".join(surfaces(best, useful)), "OPTIMAL": "\n".join(optimal(best, useful)),
+        "COUNTING": "\n".join(counting(best)), **beside(best, useful),
+    }  # fmt: skip
+    draw_walks(best, ROOT / "docs" / "images")[1].unlink()
+    page = (ROOT / "benchmarks" / "results.md.in").read_text(encoding="utf-8")
+    for name, lines in tables.items():
+        page = page.replace(f"@{name}@", lines)
+    (ROOT / "docs" / "results.md").write_text(page, encoding="utf-8")
+    print(page)
+
+
+def sweep(runs: sf.LossTable) -> Iterator[str]:
+    frame = runs.to_frame()
+    one = frame.iloc[0]
+    yield "| | |"
+    yield "|---|---|"
+    yield f"| runs | {len(frame)}, of {frame.groupby(['width', 'tokens']).ngroups} models and data sizes |"
+    yield f"| processor time of the updates | {frame['cpu_seconds'].sum() / 3600:.2f} hours on one thread |"
+    yield f"| machine | {one['device']}, torch {one['torch']}, scaletrain {one['scaletrain']} |"
+    yield f"| graph | {one['dataset']}, entropy floor {one['loss_floor']:.5f} nats per token |"
+
+
+def excesses(best: sf.LossTable) -> Iterator[str]:
+    frame = best.to_frame().assign(excess=lambda table: table["loss"] - table["loss_floor"])
+    widths = sorted(frame["width"].unique())
+    yield "| tokens | updates | " + " | ".join(f"width {width}" for width in widths) + " |"
+    yield "|---" * (2 + len(widths)) + "|"
+    for tokens, row in frame.groupby("tokens"):
+        cells = {one.width: f"{one.excess:.4f} ({100 * one.loss_sd / one.excess:.0f} %)" for one in row.itertuples()}
+        yield f"| {tokens:.3g} | {row['steps'].iloc[0]} | " + " | ".join(cells.get(w, "") for w in widths) + " |"
+
+
+def rates(best: sf.LossTable) -> Iterator[str]:
+    frame = best.to_frame()
+    widths = sorted(frame["width"].unique())
+    yield "| tokens | " + " | ".join(f"width {width}" for width in widths) + " |"
+    yield "|---" * (1 + len(widths)) + "|"
+    for tokens, row in frame.groupby("tokens"):
+        cells = {one.width: f"{np.log2(one.lr):.2f}{' (edge)' if one.at_edge else ''}" for one in row.itertuples()}
+        yield f"| {tokens:.3g} | " + " | ".join(cells.get(w, "") for w in widths) + " |"
+
+
+def curves(runs: sf.LossTable, best: sf.LossTable, along: str, at: str) -> Iterator[str]:
+    """A row per slice: power laws with E free and at the floor, intervals, local slopes, the exponential beside."""
+    floor = float(best["loss_floor"][0])
+    single = at_best_rate(runs, best)
+    free = sf.fit_curves(sf.PowerLaw, best, along=along, at=at)
+    ratios = free.against(sf.fit_curves(sf.Exponential, best, along=along, at=at))["ratio"]
+    yield (
+        f"| {at} | rows | exponent, E free | 95 % | E - floor | exponent, E at the floor | 95 % | local slopes of "
+        "loss - floor | MSE exp/power | warned of |"
+    )
+    yield "|---" * 10 + "|"
+    for value, fit, ratio in zip(free.values, free, ratios, strict=True):
+        rows = single.where(np.isclose(single[at], value, rtol=1e-6))
+        at_floor = sf.LawRegressor(sf.PowerLaw, fixed={"E": floor})
+        cells, warned = [], []
+        for name, model in (("E free", sf.PowerLaw), ("E at the floor", at_floor)):
+            boot = sf.bootstrap(sf.fit(model, rows, inputs=along))
+            interval = boot.interval("alpha")
+            cells += [f"{boot.estimate('alpha'):.2f}", ends(interval)]
+            means = sf.fit(model, fit.table, inputs=along)
+            warned += [name] if any("local slopes" in remark for remark in means.remarks) else []
+        slopes = ", ".join(f"{slope:.2f}" for slope in excess_slopes(fit.table, along)["slope"])
+        yield (
+            f"| {value:.3g} | {len(rows)} | {cells[0]} | {cells[1]} | {fit.law.E - floor:.4f} | {cells[2]} | "
+            f"{cells[3]} | {slopes} | {ratio:.2g} | {', '.join(warned)} |"
+        )
+
+
+def at_best_rate(runs: sf.LossTable, best: sf.LossTable) -> sf.LossTable:
+    """Runs of both pairs of seeds at the learning rate whose mean is best."""
+    keys = ["params", "tokens", "lr"]
+    kept = runs.to_frame().merge(best.to_frame()[keys], on=keys)
+    return sf.LossTable.from_frame(kept)
+
+
+def ends(interval: sf.Interval) -> str:
+    return "refused" if interval.refused else f"{interval.low:.2f} to {interval.high:.2f}"
+
+
+def excess_slopes(table: sf.LossTable, along: str) -> pd.DataFrame:
+    noise = table["loss_sd"] / np.sqrt(table["replicates"])
+    return sf.local_slopes(table[along], table.loss, offset=float(table["loss_floor"][0]), noise=noise)
+
+
+def surfaces(best: sf.LossTable, useful: sf.LossTable) -> Iterator[str]:
+    yield "| rows | model | verdict | alpha | beta | E - floor | held-out error, share of the excess |"
+    yield "|---|---|---|---|---|---|---|"
+    floor = float(best["loss_floor"][0])
+    models: dict[str, Any] = {
+        "Chinchilla": sf.Chinchilla,
+        "Chinchilla, E at the floor": sf.LawRegressor(sf.Chinchilla, fixed={"E": floor}),
+        "ANOVA kernel ridge": sf.AnovaKernelRidge(),
+    }
+    for name, table in (("all", best), ("useful", useful)):
+        for label, model in models.items():
+            fit = sf.fit(model, table)
+            law = fit.parameters
+            numbers = (
+                [f"{law[key]:.2f}" for key in ("alpha", "beta")] + [f"{law['E'] - floor:.4f}"] if law else ["", "", ""]
+            )
+            yield (
+                f"| {name}, {len(table)} | {label} | {'ok' if fit.ok else fit.status.name} | {' | '.join(numbers)} | "
+                f"{held_out(model, table, floor):.0%} |"
+            )
+
+
+def held_out(model: Any, table: sf.LossTable, floor: float) -> float:
+    """Median error over runs that were left out one by one, as a share of their excess."""
+    errors = []
+    for row in range(len(table)):
+        rest = table.where(np.arange(len(table)) != row)
+        fit = sf.fit(model, rest)
+        loss = float(fit(params=table.params[row], tokens=table.tokens[row], extrapolate=True))
+        errors.append(abs(loss - table.loss[row]) / (table.loss[row] - floor))
+    return float(np.median(errors))
+
+
+def optimal(best: sf.LossTable, useful: sf.LossTable) -> Iterator[str]:
+    yield "| rows | counted as N | route | a (params ~ C^a) | b (tokens ~ C^b) | budgets |"
+    yield "|---|---|---|---|---|---|"
+    floor = float(best["loss_floor"][0])
+    for rows, table in (("all", best), ("useful", useful)):
+        for counted, column, cost in (
+            ("all parameters", "params", "flops_6nd"),
+            ("without embeddings", "params_nonembed", "flops_6nd_nonembed"),
+        ):
+            frame = table.to_frame()
+            frame = frame.assign(params=frame[column], flops=frame[cost])
+            runs = sf.LossTable.from_frame(frame[["params", "tokens", "flops", "loss", "loss_floor"]])
+            budgets = np.geomspace(runs.flops.min() * 2, runs.flops.max() / 2, 9)
+            for route, model in (
+                ("Chinchilla, E at the floor", sf.LawRegressor(sf.Chinchilla, fixed={"E": floor})),
+                ("ANOVA kernel ridge", sf.AnovaKernelRidge()),
+            ):
+                try:
+                    found = sf.compute_optimal(sf.fit(model, runs), budgets).exponents()
+                    yield f"| {rows} | {counted} | {route} | {found.a:.2f} | {found.b:.2f} | {found.budgets} of 9 |"
+                except ValueError as error:
+                    yield f"| {rows} | {counted} | {route} | none | | {error} |"
+
+
+def beside(best: sf.LossTable, useful: sf.LossTable) -> dict[str, str]:
+    """Exponents for the row beside the paper's: of data in the useful part, of models over all."""
+    at_floor = sf.LawRegressor(sf.PowerLaw, fixed={"E": float(best["loss_floor"][0])})
+    data = [sf.fit(at_floor, useful.where(f"width == {width}"), inputs="tokens") for width in (24, 32, 48, 64)]
+    exponents = np.array([fit.law.alpha for fit in data])
+    last = [f"{fit.local_slopes['slope'].iloc[-1]:.2f}" for fit in data]
+    models = sf.fit_curves(sf.PowerLaw, best, along="params", at="tokens").array("alpha", ok_only=False)
+    return {
+        "BETA": f"{exponents.mean():.2f} +- {exponents.std(ddof=1):.2f} over widths 24 to 64, useful part, E at the "
+        f"floor; last octave {', '.join(last)}",
+        "ALPHA": f"{models.min():.1f} to {models.max():.1f}, by the number of tokens",
+    }
+
+
+def counting(best: sf.LossTable) -> Iterator[str]:
+    frame = best.to_frame()
+    frame["times"] = (frame["loss"] - frame["loss_floor"]) / (frame["loss_counting"] - frame["loss_floor"])
+    widths = sorted(frame["width"].unique())
+    yield "| tokens | counting | " + " | ".join(f"width {width}" for width in widths) + " |"
+    yield "|---" * (2 + len(widths)) + "|"
+    for tokens, row in frame.groupby("tokens"):
+        cells = {one.width: f"{one.times:.1f}" for one in row.itertuples()}
+        excess = row["loss_counting"].iloc[0] - row["loss_floor"].iloc[0]
+        yield f"| {tokens:.3g} | {excess:.5f} | " + " | ".join(cells.get(w, "") for w in widths) + " |"
+
+
+if __name__ == "__main__":
+    with warnings.catch_warnings():
+        main()
