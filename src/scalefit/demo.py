@@ -219,8 +219,9 @@ def draw_walks(runs: LossTable, folder: Path) -> tuple[Path, Path]:
             left.loglog(rows["tokens"], rows["excess"], color=colour, label=f"width {width}", **style)
         counting = frame.groupby("tokens")["loss_counting"].first() - frame["loss_floor"].iloc[0]
         left.loglog(counting.index, counting, color="0.4", linestyle="--", linewidth=1, label="counting")
-        groups = list(frame.groupby("tokens"))
-        for shade, (tokens, rows) in zip(np.linspace(0.8, 0.0, len(groups)), groups, strict=True):
+        sizes = np.unique(runs.tokens)
+        for shade, tokens in zip(np.linspace(0.8, 0.0, len(sizes)), sizes, strict=True):
+            rows = frame[frame["tokens"] == tokens]
             right.loglog(
                 rows["params"], rows["excess"], color=str(shade), label=f"{tokens / 1e6:.1f} M tokens", **style
             )
