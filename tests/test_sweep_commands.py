@@ -222,7 +222,11 @@ def test_workers_that_die_are_told_and_their_packs_are_not_lost(running):
         (("run", "{}/none.toml", "-o", "{}/out"), "none.toml"),
         (("run", "er_none", "-o", "{}/out"), "there is no sweep er_none. Shipped are"),
         (("run", "{}/bad.toml", "-o", "{}/out"), "width 33 is no multiple of head_dim 16"),
-        (("run", "{}/sweep.toml", "-o", "{}/sweep.toml"), "sweep.toml"),
+        (
+            ("run", "{}/sweep.toml", "-o", "{}/sweep.toml"),
+            "cannot be a folder of a sweep (File exists). Choose another",
+        ),
+        (("run", "{}/sweep.toml", "-o", "{}/sweep.toml/out"), "(Not a directory). Choose another with -o."),
         (("run", "{}/sweep.toml", "-o", "{}/out", "--engine", "slurm"), "such as --workers 8"),
         (("run", "{}/sweep.toml", "-o", "{}/out", "--device", "cuda"), "there is no device 'cuda' here"),
         (("plan", "{}/sweep.toml", "--device", "cuda"), "there is no device 'cuda' here"),

@@ -169,7 +169,11 @@ def start(content: Tables, path: Path, folder: Path, *, stack: int | None = None
     stack = stack or STACKS.get(device.partition(":")[0], 1)
     first = sweep.needs({}, stack=stack)
     _check_names(folder, first)
-    (folder / GRAPH if source else folder).mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / GRAPH if source else folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"{folder} cannot be a folder of a sweep ({reason}). Choose another with -o.") from error
     if source:
         write_whole(folder / GRAPH / source.name, source.read_bytes())
     write_whole(folder / STATEMENT, json.dumps({**statement, "stack": stack}, indent=1) + "\n")  # before any pack
