@@ -13,7 +13,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -58,23 +58,31 @@ def sweep(runs: sf.LossTable) -> Iterator[str]:
 
 
 def excesses(best: sf.LossTable) -> Iterator[str]:
-    frame = best.to_frame().assign(excess=lambda table: table["loss"] - table["loss_floor"])
-    widths = sorted(frame["width"].unique())
-    yield "| tokens | updates | " + " | ".join(f"width {width}" for width in widths) + " |"
-    yield "|---" * (2 + len(widths)) + "|"
-    for tokens, row in frame.groupby("tokens"):
-        cells = {one.width: f"{one.excess:.4f} ({100 * one.loss_sd / one.excess:.0f} %)" for one in row.itertuples()}
-        yield f"| {tokens:.3g} | {row['steps'].iloc[0]} | " + " | ".join(cells.get(w, "") for w in widths) + " |"
+    def cell(one: Any) -> str:
+        excess = one.loss - one.loss_floor
+        return f"{excess:.4f} ({100 * one.loss_sd / excess:.0f} %)"
+
+    return by_width(best, cell, "updates", lambda one: str(one.steps))
 
 
 def rates(best: sf.LossTable) -> Iterator[str]:
+    return by_width(best, lambda one: f"{np.log2(one.lr):.2f}{' (edge)' if one.at_edge else ''}")
+
+
+def by_width(
+    best: sf.LossTable, cell: Callable[[Any], str], heading: str = "", beside: Callable[[Any], str] | None = None
+) -> Iterator[str]:
+    """A row per number of tokens, a column per width; beside the tokens what the runs of a row share."""
     frame = best.to_frame()
     widths = sorted(frame["width"].unique())
-    yield "| tokens | " + " | ".join(f"width {width}" for width in widths) + " |"
-    yield "|---" * (1 + len(widths)) + "|"
-    for tokens, row in frame.groupby("tokens"):
-        cells = {one.width: f"{np.log2(one.lr):.2f}{' (edge)' if one.at_edge else ''}" for one in row.itertuples()}
-        yield f"| {tokens:.3g} | " + " | ".join(cells.get(w, "") for w in widths) + " |"
+    shared = [heading] if beside else []
+    yield f"| {' | '.join(['tokens', *shared, *(f'width {width}' for width in widths)])} |"
+    yield "|---" * (1 + len(shared) + len(widths)) + "|"
+    for tokens, rows in frame.groupby("tokens"):
+        runs = list(rows.itertuples())
+        cells = {one.width: cell(one) for one in runs}
+        words = [f"{tokens:.3g}", *([beside(runs[0])] if beside else []), *(cells.get(width, "") for width in widths)]
+        yield f"| {' | '.join(words)} |"
 
 
 def curves(runs: sf.LossTable, best: sf.LossTable, along: str, at: str) -> Iterator[str]:
@@ -193,15 +201,13 @@ def beside(best: sf.LossTable, useful: sf.LossTable) -> dict[str, str]:
 
 
 def counting(best: sf.LossTable) -> Iterator[str]:
-    frame = best.to_frame()
-    frame["times"] = (frame["loss"] - frame["loss_floor"]) / (frame["loss_counting"] - frame["loss_floor"])
-    widths = sorted(frame["width"].unique())
-    yield "| tokens | counting | " + " | ".join(f"width {width}" for width in widths) + " |"
-    yield "|---" * (2 + len(widths)) + "|"
-    for tokens, row in frame.groupby("tokens"):
-        cells = {one.width: f"{one.times:.1f}" for one in row.itertuples()}
-        excess = row["loss_counting"].iloc[0] - row["loss_floor"].iloc[0]
-        yield f"| {tokens:.3g} | {excess:.5f} | " + " | ".join(cells.get(w, "") for w in widths) + " |"
+    def of_counting(one: Any) -> float:
+        return float(one.loss_counting - one.loss_floor)
+
+    return by_width(
+        best, lambda one: f"{(one.loss - one.loss_floor) / of_counting(one):.1f}", "counting",
+        lambda one: f"{of_counting(one):.5f}",
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ class Trainer:
         return self._drawn[1][:, start : start + size][self._source_of]
 
     def advance(self) -> None:
-        """Make one update, whole: SIGINT and SIGTERM wait until it no longer changes anything."""
+        """Make one update, whole: polite signals wait until it no longer changes anything."""
         wall, cpu = time.perf_counter(), time.process_time()
         losses = loss_of(self.params, self.batch(self.step), self.pack)
         gradients = torch.autograd.grad(losses.sum(), list(self.params.values()))
