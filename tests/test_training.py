@@ -58,7 +58,7 @@ def amid(monkeypatch):
     return change
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
 def test_a_signal_in_the_middle_of_an_update_waits_for_its_end(amid, number):
     before = signal.signal(number, signal.default_int_handler)
     try:
