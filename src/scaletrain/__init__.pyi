@@ -4,6 +4,8 @@ from .config import Recipe as Recipe
 from .config import Replica as Replica
 from .config import Shape as Shape
 from .coordinates import coordinate_check as coordinate_check
+from .corpora import Corpus as Corpus
+from .corpora import Windows as Windows
 from .graph_recipes import GraphRecipe as GraphRecipe
 from .graph_sources import barabasi_albert as barabasi_albert
 from .graph_sources import erdos_renyi as erdos_renyi
@@ -11,6 +13,7 @@ from .graph_sources import from_networkx as from_networkx
 from .graph_sources import read_graph as read_graph
 from .graphs import Graph as Graph
 from .jobs import read_job as read_job
+from .preparing import prepare as prepare
 from .results import curves_of as curves_of
 from .results import runs_of as runs_of
 from .running import run as run

@@ -1,4 +1,4 @@
-"""The command line: sweeps, single jobs, walks, the coordinate check, each from its room.
+"""The command line: sweeps, single jobs, walks, text, the coordinate check, each from its room.
 
 torch, networkx and pandas are imported inside the commands, so that `--help` answers at once.
 """
@@ -23,6 +23,7 @@ from .sweep_commands import (
     status_command,
     work_command,
 )
+from .text_command import text_app
 from .train_command import export_command, train_command
 from .walks_command import walks_command
 
@@ -44,6 +45,7 @@ app.command("train")(train_command)
 app.command("walks")(walks_command)
 app.command("coord-check")(coordinates_command)
 app.command("export")(export_command)
+app.add_typer(text_app, name="text")
 
 
 def main() -> None:
