@@ -81,7 +81,7 @@ class Walks:
         ValueError
             If the numbers are not whole, negative, or reach 2^63 - 1.
         """
-        _check_numbers(first, count)
+        check_numbers(first, count)
         made = np.empty((count, self.length), dtype=np.int32)
         out = np.empty((self.length, min(count, AT_ONCE)), dtype=np.int32)
         for start in range(0, count, AT_ONCE):
@@ -110,7 +110,7 @@ class DeviceWalks:
         """(count, length) int64 nodes of the walks from number `first` on."""
         import torch
 
-        _check_numbers(first, count)
+        check_numbers(first, count)
         walks = torch.arange(count, dtype=torch.int64, device=self.device) + first
         out = torch.empty((self.walks.length, count), dtype=torch.int64, device=self.device)
         _walk(torch, self.tables, streams(self.walks.key, walks), out)
@@ -159,7 +159,8 @@ def make_tables(graph: Graph) -> Tables:
     return Tables(starts, first, graph.degrees, targets, thresholds)
 
 
-def _check_numbers(first: int, count: int) -> None:
+def check_numbers(first: int, count: int) -> None:
+    """Refuse a batch whose numbers are not whole, negative, or reach 2^63 - 1."""
     for name, value in (("first", first), ("count", count)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
             raise ValueError(f"{name} must be a whole number from 0 on, not {value!r}.")
