@@ -31,6 +31,9 @@ from .intervals import Interval as Interval
 from .isoflops import envelope as envelope
 from .isoflops import isoflop as isoflop
 from .kernel import AnovaKernelRidge as AnovaKernelRidge
+from .ladder import EntropyLadder as EntropyLadder
+from .ladder import entropy_ladder as entropy_ladder
+from .ladder_plots import plot_ladder as plot_ladder
 from .laws import BESIROGLU_2024 as BESIROGLU_2024
 from .laws import HOFFMANN_2022 as HOFFMANN_2022
 from .laws import HOFFMANN_2022_UNROUNDED as HOFFMANN_2022_UNROUNDED

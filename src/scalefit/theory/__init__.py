@@ -1,3 +1,5 @@
-"""Theory: what laws of loss follow from the data alone."""
+"""Theory: what laws of loss follow from the data alone. Its rooms load on first use."""
 
-from . import baseline as baseline
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,324 @@
+"""The entropy ladder: data sets by the smallest offset that was fitted to them, and their exponents against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from .curves import Curves
+from .fitting import fit_curves
+from .formula import Term
+from .intervals import Interval
+from .laws import PowerLaw
+from .markup import html_of
+from .replicates import Progress
+from .resampled import Bootstrap
+from .resampling import bootstrap
+from .sheets import Ends, Number, Sheet, Symbol, visible
+from .table import LossTable
+
+AXES = {"params": "tokens", "tokens": "params"}  # what varies, and what is held fixed
+EXPONENTS = {"params": "alpha", "tokens": "beta"}  # of L(N) at each D, and of L(D) at each N
+Source = LossTable | Sequence[Curves]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Rung:
+    """One data set of a ladder.
+
+    Attributes
+    ----------
+    name : str
+    curves : mapping of str to Curves
+        Of "params", L(N) at each D; of "tokens", L(D) at each N.
+    entropy : Interval
+        Smallest E over the fits of both that are ok, nats per token. Its ends are those of the smallest E of the axis
+        that it is on.
+    at : str
+        The slice that it is from.
+    alpha, beta : Interval
+        Means over the slices that are ok, of the exponents of L(N) at each D and of L(D) at each N.
+    """
+
+    name: str
+    curves: Mapping[str, Curves]
+    entropy: Interval
+    at: str
+    alpha: Interval
+    beta: Interval
+
+    def slices(self, along: str) -> tuple[int, int]:
+        """Slices along a column whose fits are ok, and all."""
+        fits = self.curves[along].fits
+        return sum(fit.ok for fit in fits), len(fits)
+
+    def sd(self, along: str) -> float:
+        """Standard deviation of the exponent over slices that are ok, which the paper gives as its error."""
+        return self.curves[along].sd(_exponent(self.curves[along]))
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class EntropyLadder:
+    """Data sets from the highest entropy to the lowest, with the exponents of each: Fig. 2 of arXiv:2601.10684.
+
+    Attributes
+    ----------
+    rungs : tuple of Rung
+        In falling order of entropy.
+    level : float
+        Of the intervals.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scalefit as sf
+    >>> design = sf.grid(params=np.geomspace(1e6, 1e9, 8), tokens=np.geomspace(1e7, 1e10, 8))
+    >>> laws = {"text": sf.Chinchilla(E=1.7, A=50, B=200, alpha=0.3, beta=0.3),
+    ...         "bigram": sf.Chinchilla(E=4.0, A=900, B=9000, alpha=0.6, beta=0.6)}
+    >>> tables = {name: sf.simulate(law, design, noise=0.001) for name, law in laws.items()}
+    >>> ladder = entropy_ladder(tables, resamples=100)
+    >>> [rung.name for rung in ladder]
+    ['bigram', 'text']
+    >>> ladder.to_frame()[["entropy", "alpha", "beta"]].round(1).values.tolist()
+    [[4.0, 0.6, 0.6], [1.8, 0.3, 0.3]]
+    """
+
+    rungs: tuple[Rung, ...]
+    level: float
+
+    def __len__(self) -> int:
+        return len(self.rungs)
+
+    def __iter__(self) -> Iterator[Rung]:
+        return iter(self.rungs)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no slice of any data set is left out, and no interval refused."""
+        return not self.notes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Slices that are left out of a data set, and intervals that are refused."""
+        found = []
+        for rung in self.rungs:
+            for along, at in AXES.items():
+                good, total = rung.slices(along)
+                if good < total:
+                    found.append(f"{rung.name}: {total - good} of {total} slices along {along}, at one {at} each, "
+                                 "are not ok and left out.")  # fmt: skip
+            for interval in (rung.entropy, rung.alpha, rung.beta):
+                if interval.refused:
+                    found.append(f"{rung.name}: no interval of {interval.statistic}. {interval.notes[0]}")
+        return tuple(found)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per data set: entropy, alpha and beta with their ends, sd over slices, slices that are ok and all."""
+        rows = []
+        for rung in self.rungs:
+            row: dict[str, Any] = {"dataset": rung.name}
+            for name, interval in (("entropy", rung.entropy), ("alpha", rung.alpha), ("beta", rung.beta)):
+                row |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+            for along, exponent in EXPONENTS.items():
+                good, total = rung.slices(along)
+                row |= {f"{exponent}_sd": rung.sd(along), f"{exponent}_ok": good, f"{exponent}_slices": total}
+            rows.append({**row, "entropy_at": rung.at})
+        return pd.DataFrame(rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Notes and every data set as plain values."""
+        rungs = [
+            {
+                "dataset": rung.name, "entropy": rung.entropy.to_dict(), "entropy_at": rung.at,
+                "alpha": rung.alpha.to_dict(), "beta": rung.beta.to_dict(),
+                **{f"{EXPONENTS[along]}_sd": rung.sd(along) for along in AXES},
+            }
+            for rung in self.rungs
+        ]  # fmt: skip
+        return {"ok": self.ok, "notes": list(self.notes), "level": self.level, "rungs": rungs}
+
+    def _sheet(self) -> Sheet:
+        rows = []
+        for rung in self.rungs:
+            cells = [
+                cell
+                for interval in (rung.entropy, rung.alpha, rung.beta)
+                for cell in (Number(interval.estimate), Ends(interval.low, interval.high))
+            ]
+            rows.append((rung.name, *cells))
+        percent = f"{100 * self.level:g} %"
+        names = (Symbol("entropy"), percent, Symbol("alpha"), percent, Symbol("beta"), percent)
+        return Sheet(
+            "ok" if self.ok else "NOT OK", self.notes or (f"all slices of {len(self)} data sets are ok",),
+            "entropy: smallest E, nats per token; alpha of L(N) at each D, beta of L(D) at each N, means over slices",
+            ("data set", *names), tuple(rows),
+        )  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        return html_of(self._sheet())
+
+    def __repr__(self) -> str:
+        sheet = self._sheet()
+        body = [[visible(cell) for cell in row] for row in (sheet.header, *sheet.rows)]
+        widths = [max(len(row[place]) for row in body) for place in range(len(body[0]))]
+        lines = [f"{sheet.verdict:<7} {reason}" for reason in sheet.reasons] + [sheet.title]
+        for name, *cells in body:
+            right = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
+            lines.append("  ".join([f"{name:<{widths[0]}}", *right]))
+        return visible("\n".join(lines))
+
+
+def entropy_ladder(
+    datasets: Mapping[str, Source] | Iterable[tuple[str, Source]], *, rtol: float = 1e-3, min_rows: int = 4,
+    level: float = 0.95, resamples: int = 1000, seed: int = 0, progress: Progress | None = None,
+) -> EntropyLadder:  # fmt: skip
+    """Smallest fitted offset of each data set as a proxy of its entropy, and the exponents against it.
+
+    Parameters
+    ----------
+    datasets : mapping, or pairs, of a name and a LossTable or Curves
+        A table of one data set, to which `PowerLaw` is fitted along params at each number of tokens and along tokens at
+        each size; or the two `Curves` of one, of any separable law with a free offset E and one exponent.
+    rtol, min_rows
+        Of the slices of tables, as of `fit_curves`.
+    level : float
+        Of the intervals.
+    resamples, seed
+        As of `bootstrap`.
+    progress : callable, optional
+        As of `bootstrap`: called with the data sets that are done, and all.
+
+    Raises
+    ------
+    TypeError
+        If a name is no text, or a value neither table nor curves.
+    ValueError
+        If there is no data set, a name or a table comes twice, an axis is missing, no slice of one can be fitted, or no
+        fit that is ok has a free offset.
+
+    Notes
+    -----
+    E of a fit whose status is not ok, such as one at the bound 0, does not count. The smallest of many noisy offsets is
+    too low: more slices give a lower one. Its interval has that lean too, and may then leave out its estimate, which
+    is said.
+
+    References
+    ----------
+    .. [1] arXiv:2601.10684, Fig. 2 and section 4.1; there the exponents are alpha_D and beta_N.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scalefit as sf
+    >>> design = sf.grid(params=np.geomspace(1e6, 1e9, 6), tokens=np.geomspace(1e7, 1e10, 6))
+    >>> law = sf.Chinchilla(E=4.0, A=900, B=9000, alpha=0.6, beta=0.6)
+    >>> (rung,) = entropy_ladder({"bigram": sf.simulate(law, design, noise=0.001)}, resamples=100)
+    >>> round(rung.entropy.estimate, 1), round(rung.alpha.estimate, 1)
+    (4.0, 0.6)
+    """
+    sources = _named(datasets).items()
+    sets = {name: _checked(name, _curves(name, source, rtol, min_rows)) for name, source in sources}
+    rungs = []
+    for done, (name, curves) in enumerate(sets.items()):
+        if progress is not None:
+            progress(done, len(sets))
+        found = {along: bootstrap(curves[along], resamples=resamples, seed=seed) for along in AXES}
+        rungs.append(_rung(name, curves, found, level))
+    rungs.sort(key=lambda rung: -rung.entropy.estimate)
+    return EntropyLadder(tuple(rungs), level)
+
+
+def _named(datasets: Mapping[str, Source] | Iterable[tuple[str, Source]]) -> dict[str, Source]:
+    """Data sets by name, each once."""
+    pairs = list(datasets.items() if isinstance(datasets, Mapping) else datasets)
+    if not pairs:
+        raise ValueError("there is no data set. Give a table for each: entropy_ladder({'text': table, ...}).")
+    named: dict[str, Source] = {}
+    tables: dict[LossTable, str] = {}
+    for name, source in pairs:
+        if not isinstance(name, str):
+            raise TypeError(f"names of data sets are text, not {name!r}.")
+        if name in named:
+            raise ValueError(f"the data set {name!r} is given twice. Give each its own name.")
+        if isinstance(source, LossTable):
+            twin = next((other for table, other in tables.items() if table == source), None)
+            if twin is not None:
+                raise ValueError(f"{twin!r} and {name!r} are the same table. Give each data set its own.")
+            tables[source] = name
+        named[name] = source
+    return named
+
+
+def _curves(name: str, source: Source, rtol: float, min_rows: int) -> dict[str, Curves]:
+    """Curves along params and along tokens of one data set."""
+    if isinstance(source, LossTable):
+        missing = [axis for axis in AXES if axis not in source]
+        if missing:
+            raise ValueError(
+                f"the table of {name!r} has no {missing[0]}: a ladder needs params and tokens. Say which column it is "
+                "when the table is read."
+            )
+        try:
+            return {
+                along: fit_curves(PowerLaw, source, along=along, at=at, rtol=rtol, min_rows=min_rows)
+                for along, at in AXES.items()
+            }
+        except ValueError as error:
+            raise ValueError(f"the table of {name!r}: {error}") from error
+    given = list(source) if isinstance(source, Sequence) else [source]
+    if not all(isinstance(curves, Curves) for curves in given):
+        raise TypeError(f"{name!r} must be a LossTable, or the Curves along params and along tokens, not {source!r}.")
+    along = sorted(curves.along for curves in given)
+    if along != sorted(AXES):
+        raise ValueError(f"{name!r} must have curves along params and along tokens, once each, not along {along}.")
+    return {curves.along: curves for curves in given}
+
+
+def _checked(name: str, curves: dict[str, Curves]) -> dict[str, Curves]:
+    """The curves, if each axis has a fit that is ok and one has a free offset: before the long work."""
+    for along, slices in curves.items():
+        _exponent(slices)
+        if not any(fit.ok for fit in slices):
+            raise ValueError(
+                f"{name!r}: none of {len(slices)} fits along {along} is ok, so there is neither an offset nor an "
+                f"exponent. The first: {slices[0].notes[0]}"
+            )
+    if not any(_has_offset(slices) for slices in curves.values()):
+        raise ValueError(
+            f"{name!r}: no fit has a free offset E, which stands for the entropy. Fit a law with one, such as PowerLaw "
+            "with E not fixed."
+        )
+    return curves
+
+
+def _rung(name: str, curves: Mapping[str, Curves], found: Mapping[str, Bootstrap], level: float) -> Rung:
+    """A data set with the intervals of its smallest offset and of both exponents."""
+    smallest = {along: _smallest_offset(slices) for along, slices in curves.items() if _has_offset(slices)}
+    along = min(smallest, key=lambda axis: smallest[axis])
+    slices = curves[along]
+    place = [fit.parameters["E"] if fit.ok else float("inf") for fit in slices].index(smallest[along])
+    alpha, beta = (
+        replace(found[axis].interval(_exponent(curves[axis]), level), statistic=EXPONENTS[axis]) for axis in AXES
+    )
+    entropy = replace(found[along].interval(_smallest_offset, level), statistic="entropy")
+    return Rung(name, curves, entropy, f"L({along}) at {slices.at} {slices.values[place]:.4g}", alpha, beta)
+
+
+def _has_offset(curves: Curves) -> bool:
+    """Whether E is a parameter of the law, and free."""
+    return "E" in curves[0].parameters and "E" not in (curves[0].model.fixed or {})
+
+
+def _smallest_offset(curves: Any) -> float:
+    return float(curves.array("E").min())
+
+
+def _exponent(curves: Curves) -> str:
+    """Name of the one exponent of a law of one column."""
+    terms: Sequence[Term] = getattr(curves[0].law, "terms", ())
+    if len(terms) != 1:
+        raise ValueError(f"{curves[0].formula} has {len(terms)} terms with an exponent; a ladder needs a law with one.")
+    return terms[0].exponent

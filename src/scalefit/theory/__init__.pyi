@@ -1,0 +1,2 @@
+from . import baseline as baseline
+from . import language as language
