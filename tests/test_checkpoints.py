@@ -56,7 +56,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, other, words):
     save_state(path, advanced(1).state, PACK, GRAPH)
     with pytest.raises(ValueError, match=f"checkpoint of another run: {words}"):
         load_state(path, other, GRAPH)
-    with pytest.raises(ValueError, match="the graph is another one, er-20-60 there, er-20-60 here"):
+    with pytest.raises(ValueError, match="the data are others, er-20-60 there, er-20-60 here"):
         load_state(path, PACK, erdos_renyi(20, 60, seed=1))
 
 
@@ -67,7 +67,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
         load_state(path, PACK, GRAPH)
 
 
-@pytest.mark.parametrize("lost", ["torch", "identity", "pack", "graph", "step", "seconds", "cpu_seconds"])
+@pytest.mark.parametrize("lost", ["torch", "identity", "pack", "data", "step", "seconds", "cpu_seconds"])
 def test_a_header_that_lacks_something_is_refused(tmp_path, lost):
     path = tmp_path / "state.safetensors"
     save_state(path, advanced(1).state, PACK, GRAPH)
@@ -108,7 +108,7 @@ def test_an_exported_model_is_that_of_its_replica(tmp_path):
     states = states / float(header["divide_states_by"])
     expected = logits(trainer.params, tokens.expand(2, 1, 7), PACK.shape, PACK.recipe)[1]
     torch.testing.assert_close(states @ weights["embedding"].T, expected, rtol=1e-5, atol=1e-6)
-    assert json.loads(header["graph"])["digest"] == GRAPH.digest
+    assert json.loads(header["data"])["digest"] == GRAPH.digest
     assert header["run"] == f"{identity(PACK, GRAPH)}-1"
     with pytest.raises(ValueError, match="replicas 0 to 1, not 2"):
         export(checkpoint, path, replica=2)

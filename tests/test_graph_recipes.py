@@ -78,7 +78,7 @@ GIVEN = {"kind": "erdos_renyi", "nodes": 9, "edges": 9}
 @pytest.mark.parametrize(
     ("entries", "words"),
     [
-        ({"kind": "tree"}, "kind must be one of erdos_renyi, barabasi_albert, file, not 'tree'"),
+        ({"kind": "tree"}, "kind must be one of erdos_renyi, barabasi_albert, file, bigrams, not 'tree'"),
         ({"kind": ["file"]}, "kind must be one of"),
         ({}, "has no kind"),
         ({"kind": "erdos_renyi", "nodes": 9}, "made of nodes and edges, but edges is missing"),

@@ -27,8 +27,8 @@ def read(tmp_path, text):
 
 def test_a_file_is_what_is_trained(tmp_path):
     job = read(tmp_path, GOOD)
-    assert job.pack.shape.vocabulary == job.graph.nodes
-    assert job.graph.weights is not None
+    assert job.pack.shape.vocabulary == job.source.vocabulary
+    assert job.source.columns["kappa"] == 1.0
     assert (job.pack.recipe.steps, job.pack.recipe.embedding_lr) == (20, 8)
     assert job.pack.replicas == tuple(Replica(lr=lr, seed=seed) for lr in (0.01, 0.02) for seed in (0, 1))
 
@@ -42,7 +42,7 @@ def test_steps_may_stand_for_tokens_and_numbers_for_lists(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("graph =", "graf =", r"job.toml has 'graf', which is unknown; there are \[graph\], \[model\]"),
+        ("graph =", "graf =", r"job.toml has 'graf', which is unknown; there are \[model\], \[recipe\]"),
         ("model = {width = 32, length = 11}", "", r"lacks the table \[model\]"),
         ("model = {width = 32, length = 11}", "model = 32", r"lacks the table \[model\]"),
         ("width = 32", "widths = 32", r"\[model\] has 'widths', which is unknown; there are depth, head_dim"),
@@ -51,7 +51,7 @@ def test_steps_may_stand_for_tokens_and_numbers_for_lists(tmp_path):
         (
             "length = 11",
             "length = 11, vocabulary = 51",
-            r"\[model\]: vocabulary is 51, but er-50-150-kappa1 has \d+ nodes",
+            r"\[model\]: vocabulary is 51, but that of er-50-150-kappa1 is \d+",
         ),
         ("tokens = 4000", "tokens = 199", r"\[recipe\]: tokens = 199 is less than one batch"),
         ("tokens = 4000", "tokens = 'many'", r"\[recipe\]: tokens must be a number, not 'many'"),
@@ -79,7 +79,7 @@ def test_what_is_wrong_is_named_with_its_place(tmp_path, old, new, words):
 
 
 def test_a_grid_is_no_job(tmp_path):
-    with pytest.raises(ValueError, match=r"job.toml has 6 models or data sizes, since an entry of"):
+    with pytest.raises(ValueError, match=r"job.toml has 6 data, models or data sizes, since an entry of"):
         read(tmp_path, GOOD.replace("width = 32", "width = [16, 32, 48]").replace("4000", "[4000, 8000]"))
 
 

@@ -62,7 +62,8 @@ def test_the_time_of_an_update_is_about_what_training_takes(tmp_path):
     path = write(tmp_path, FIXED.replace("[10, 20]", "300").replace("[16, 32]", "64"))
     sweep = read_sweep(path)
     (speed,) = {one.speed for one in plan(sweep, stack=1).cells}
-    trainer = Trainer(next(iter(sweep.needs({}, stack=1).values())), sweep.graph)
+    digest, pack = next(iter(sweep.needs({}, stack=1).values()))
+    trainer = Trainer(pack, sweep.sources[digest])
     spent = []
     for _ in range(100):
         begun = time.perf_counter()

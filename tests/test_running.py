@@ -55,7 +55,7 @@ def test_losses_are_above_their_floor_and_flops_are_counted(job, tmp_path):
     (row, *_) = run(job, tmp_path).to_dict("records")
     assert row["loss"] > row["loss_counting"] > row["loss_floor"] > 0
     assert row["excess"] == pytest.approx(row["loss"] - row["loss_floor"], rel=1e-12)
-    learnt = (job.graph.edges - job.graph.nodes) / 2
+    learnt = job.source.counting
     assert row["loss_counting"] == pytest.approx(row["loss_floor"] + learnt / row["tokens"], rel=1e-12)
     assert row["flops_6nd"] == 6 * row["params"] * row["tokens"]
     assert row["flops"] == row["flops_6nd"] + 12 * 2 * 8 * 16 * row["tokens"]
@@ -240,6 +240,6 @@ def test_a_signal_saves_and_ends_with_130(tmp_path, number):
     job = read_job(tmp_path / "job.toml")
     from scaletrain.checkpoints import load_state
 
-    assert load_state(checkpoint, job.pack, job.graph).step > 0
+    assert load_state(checkpoint, job.pack, job.source).step > 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [CHECKPOINT]
-    assert identity(job.pack, job.graph)
+    assert identity(job.pack, job.source)

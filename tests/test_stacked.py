@@ -233,7 +233,7 @@ def test_training_goes_on_bit_by_bit():
 
 def test_a_vocabulary_that_does_not_match_is_refused():
     pack = Pack(shape=Shape(vocabulary=41, width=32), recipe=Recipe(steps=1), replicas=REPLICAS[:1])
-    with pytest.raises(ValueError, match=r"vocabulary of 41, but er-40-120 has 40 nodes"):
+    with pytest.raises(ValueError, match=r"vocabulary of 41, but that of er-40-120 is 40"):
         Trainer(pack, GRAPH)
 
 

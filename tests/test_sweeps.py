@@ -1,5 +1,6 @@
 """Sweeps from TOML: cells, packs, what is needed next; every fault of a grid is named before anything trains."""
 
+import json
 import math
 import time
 from dataclasses import replace
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 pytest.importorskip("torch")
 pytest.importorskip("networkx")
 
+from scaletrain.jobs import find_sweep
 from scaletrain.learning_rates import at_an_edge
-from scaletrain.sweeps import cost, described, find_sweep, pack_of, read_sweep, sweep_of
+from scaletrain.sweeps import cost, described, read_sweep, sweep_of, work_of
 from sweep_runs import FIXED, SEARCH, pairs, write
 
 
@@ -31,9 +33,9 @@ def excess(cell, replica, *, optimum=-6.0):
 def found_of(done, seeds):
     """Excess losses of packs as `Finished.found` gives them."""
     rows = {}
-    for pack in done:
+    for digest, pack in done:
         for one in pack.replicas:
-            cell = type(CELL)(pack.shape, pack.recipe)
+            cell = type(CELL)(digest, pack.shape, pack.recipe)
             rows.setdefault((cell, one.lr), {})[one.seed, one.data_seed] = excess(cell, one)
     found = {}
     for (cell, lr), made in rows.items():
@@ -62,7 +64,7 @@ def test_a_fixed_grid_needs_every_rate_and_seed_whatever_is_found(tmp_path, stac
     for cell in sweep.cells:
         made = [
             one
-            for pack in packs.values()
+            for _, pack in packs.values()
             if pack.recipe == cell.recipe and pack.shape == cell.shape
             for one in pack.replicas
         ]
@@ -98,14 +100,14 @@ def test_recipes_are_not_neighbours(tmp_path):
 
 def test_a_search_begins_with_the_cheapest_cell_alone_and_then_at_its_optimum(searching):
     first = searching.needs({}, stack=1)
-    assert {(pack.shape.width, pack.recipe.steps) for pack in first.values()} == {(16, 10)}
+    assert {(pack.shape.width, pack.recipe.steps) for _, pack in first.values()} == {(16, 10)}
     found = found_of(first.values(), searching.seeds)
     following = searching.needs(found, stack=1)
     while not searching.is_settled(searching.cells[0], found):
         found = found_of(following.values(), searching.seeds)
         following = searching.needs(found, stack=1)
     best = min(found[searching.cells[0]], key=lambda lr: found[searching.cells[0]][lr][0])
-    rates = {one.lr for pack in following.values() if pack.shape.width == 32 for one in pack.replicas}
+    rates = {one.lr for _, pack in following.values() if pack.shape.width == 32 for one in pack.replicas}
     assert rates == {best / 2, best, best * 2}
 
 
@@ -124,7 +126,7 @@ def test_any_order_of_packs_gives_the_same_ones(searching, stack, random):
     assert made == expected
     found = found_of(made.values(), searching.seeds)
     assert all(searching.is_settled(cell, found) and not at_an_edge(found[cell]) for cell in searching.cells)
-    runs = [(pack.shape, pack.recipe, one) for pack in made.values() for one in pack.replicas]
+    runs = [(pack.shape, pack.recipe, one) for _, pack in made.values() for one in pack.replicas]
     assert len(set(runs)) == len(runs)  # no run twice, whatever the stack
     assert searching.refinements(found, stack=stack) == {}
 
@@ -145,7 +147,7 @@ def test_refining_goes_beyond_an_edge_of_a_fixed_grid(tmp_path):
     sweep = read_sweep(write(tmp_path, FIXED.replace("[0.003, 0.03]", "[0.25, 0.5, 1.0]")))
     found = found_of(sweep.needs({}, stack=1).values(), sweep.seeds)
     packs = sweep.refinements(found, stack=4)
-    assert {one.lr for pack in packs.values() for one in pack.replicas} == {0.125}
+    assert {one.lr for _, pack in packs.values() for one in pack.replicas} == {0.125}
     assert len(packs) == len(sweep.cells)
     assert sweep.refinements({}, stack=4) == {}
 
@@ -160,8 +162,8 @@ def test_large_grids_are_looked_at_at_once(tmp_path):
 
 
 def test_a_pack_survives_its_description(searching):
-    for name, pack in searching.needs({}, stack=2).items():
-        assert pack_of(described(searching, pack)) == pack, name
+    for name, one in searching.needs({}, stack=2).items():
+        assert work_of(json.loads(json.dumps(described(one)))) == one, name
 
 
 def test_what_was_added_to_a_cell_does_not_move_the_guess_of_the_next(searching):
@@ -188,7 +190,8 @@ def test_shipped_sweeps_are_found_by_name(name, monkeypatch, tmp_path):
 
 def test_the_small_sweep_is_the_one_that_is_documented():
     sweep = read_sweep("er_small")
-    assert (sweep.graph.nodes, sweep.graph.edges) == (200, 2000)
+    (source,) = sweep.sources.values()
+    assert (source.vocabulary, source.counting) == (200, (2000 - 200) / 2)
     assert {one.recipe.batch for one in sweep.cells} == {20}
     tokens = sorted({one.recipe.steps * 20 * 49 for one in sweep.cells})
     assert [round(one / 1e5) for one in tokens] == [2, 4, 8, 16, 32, 64]

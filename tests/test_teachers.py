@@ -48,7 +48,7 @@ def folder(trained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def teacher(folder):
-    return read_teacher(folder / "model.safetensors", start=GRAPH.start)
+    return read_teacher(folder / "model.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -83,48 +83,47 @@ def test_a_teacher_is_the_model_that_was_exported(teacher, trained, folder):
     assert teacher.notes == ()
 
 
-def test_columns_name_the_teacher_and_its_settings(teacher, folder):
+def test_columns_name_the_teacher_and_its_settings(teacher, folder, tmp_path):
     samples = TeacherSamples(teacher, length=10, seed=0, temperature=0.5)
     assert list(samples.columns) == list(teachers.COLUMNS)
-    assert samples.columns | {"teacher_start": ""} == {
+    assert samples.columns == {
         "teacher": teacher.name, "teacher_digest": teacher.digest[:16], "teacher_depth": 2, "teacher_width": 32,
-        "teacher_params": PACK.shape.params, "teacher_steps": 60, "teacher_start": "", "temperature": 0.5,
+        "teacher_params": PACK.shape.params, "teacher_steps": 60, "temperature": 0.5,
     }  # fmt: skip
-    other = read_teacher(folder / "model.safetensors", start=np.ones(GRAPH.nodes))
-    assert other.columns["teacher_start"] != teacher.columns["teacher_start"]
+    other = read_teacher(rewritten(folder, tmp_path / "m.safetensors", tensors={"start": torch.ones(GRAPH.nodes)}))
     many = [TeacherSamples(one, length=10, seed=0, temperature=t).digest for one in (teacher, other) for t in (1, 0.5)]
     assert len(set(many)) == 4
     assert many[0] == TeacherSamples(teacher, length=5, seed=7, split="test", temperature=1.0).digest
 
 
-def test_a_start_law_is_of_counts_or_comes_with_the_file(folder, tmp_path):
+def test_the_start_law_is_that_of_the_data_and_may_be_of_counts(folder, tmp_path):
+    np.testing.assert_allclose(read_teacher(folder / "model.safetensors").start, GRAPH.start, rtol=1e-15)
     counts = np.arange(GRAPH.nodes)
-    given = read_teacher(folder / "model.safetensors", start=counts)
-    np.testing.assert_allclose(given.start, counts / counts.sum(), rtol=1e-15)
     path = rewritten(folder, tmp_path / "m.safetensors", tensors={"start": torch.as_tensor(counts)})
-    assert np.array_equal(read_teacher(path).start, given.start)
-    assert np.array_equal(read_teacher(path, start=np.ones(GRAPH.nodes)).start, np.full(GRAPH.nodes, 1 / GRAPH.nodes))
+    np.testing.assert_allclose(read_teacher(path).start, counts / counts.sum(), rtol=1e-15)
 
 
 @pytest.mark.parametrize(
     ("start", "words"),
     [
-        (None, "does not say what sequences begin with. Give start, a number for each of its 20 tokens"),
+        (None, "lacks the tensor start, the law of the first token. Export it again"),
         (np.ones(19), r"start must have a number for each of 20 tokens, \(20,\), not \(19,\)"),
         (np.ones((20, 1)), r"not \(20, 1\)"),
         (np.zeros(20), "some above, but all are 0"),
         (np.r_[1.0, -1.0, np.nan, np.ones(17)], r"but token 1 has -1 \(2 such\)"),
     ],
 )
-def test_a_start_law_that_is_none_is_refused(folder, start, words):
+def test_a_start_law_that_is_none_is_refused(folder, tmp_path, start, words):
+    law = None if start is None else torch.as_tensor(start)
+    path = rewritten(folder, tmp_path / "m.safetensors", tensors={"start": law})
     with pytest.raises(ValueError, match=words):
-        read_teacher(folder / "model.safetensors", start=start)
+        read_teacher(path)
 
 
 def test_a_checkpoint_is_refused_with_a_choice_of_its_replicas(folder):
     words = r"is a checkpoint. A teacher is one model: scaletrain export .* --replica 0 \(or another, to 1\)"
     with pytest.raises(ValueError, match=words):
-        read_teacher(folder / "checkpoint.safetensors", start=GRAPH.start)
+        read_teacher(folder / "checkpoint.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +131,7 @@ def test_a_checkpoint_is_refused_with_a_choice_of_its_replicas(folder):
     [
         ({"header": {"scaletrain": None}}, "no model that `scaletrain export` wrote: its header names no format"),
         ({"header": {"scaletrain": "9"}}, "its header names format '9'"),
-        ({"header": {"recipe": None}}, "format '1' has shape, recipe, step"),
+        ({"header": {"recipe": None}}, "format '2' has shape, recipe, step"),
         ({"header": {"pack": "[]"}}, "neither a teacher nor a checkpoint"),
         ({"header": {"shape": "{"}}, "no model of this version of scaletrain"),
         ({"header": {"shape": json.dumps({"wide": 3})}}, "no model of this version of scaletrain: .*'wide'"),
@@ -148,7 +147,7 @@ def test_a_checkpoint_is_refused_with_a_choice_of_its_replicas(folder):
 def test_what_is_no_export_is_refused(folder, tmp_path, change, words):
     path = rewritten(folder, tmp_path / "m.safetensors", **change)
     with pytest.raises(ValueError, match=words):
-        read_teacher(path, start=GRAPH.start)
+        read_teacher(path)
 
 
 def test_files_of_another_kind_are_refused(tmp_path):
@@ -162,7 +161,7 @@ def test_files_of_another_kind_are_refused(tmp_path):
 def test_the_format_is_that_of_exports_and_an_unfinished_teacher_says_so(folder, tmp_path):
     assert EXPORT_FORMAT == checkpoints.FORMAT
     path = rewritten(folder, tmp_path / "m.safetensors", header={"step": "7"})
-    (note,) = read_teacher(path, start=GRAPH.start).notes
+    (note,) = read_teacher(path).notes
     assert "stopped at step 7 of 60" in note
 
 

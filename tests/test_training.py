@@ -109,7 +109,7 @@ def test_a_replica_that_diverges_disturbs_nobody_in_any_dtype(dtype):
 
 def test_the_training_loss_of_a_run_is_that_of_its_last_batch():
     trained = train(replace(PACK, replicas=(*PACK.replicas[:2], Replica(lr=1e30))), GRAPH)
-    runs, last = runs_of(trained, GRAPH, device="cpu"), trained.curves[trained.curves["step"] == 12]
+    runs, last = runs_of(trained, device="cpu"), trained.curves[trained.curves["step"] == 12]
     np.testing.assert_array_equal(runs["train_loss"], last["train_loss"])
     assert runs["train_loss"].isna().tolist() == [False, False, True]  # not the last that was finite
 

@@ -23,7 +23,17 @@ from scaletrain.jobs import read_tables
 from scaletrain.ledger import Ledger
 from scaletrain.results import COLUMNS
 from scaletrain.running import CHECKPOINT, RUNS, run
-from scaletrain.sweep_tables import ABOUT, CURVE_COLUMNS, SCHEMA, TEXT, WHOLE, collect, read_table, write_tables
+from scaletrain.sweep_tables import (
+    ABOUT,
+    CURVE_COLUMNS,
+    SCHEMA,
+    TEXT,
+    WHOLE,
+    WHOLE_OR_EMPTY,
+    collect,
+    read_table,
+    write_tables,
+)
 from scaletrain.watching import Watch
 from scaletrain.working import STATEMENT, STEP, Finished, Worker, extend, refine, resumed, start, work
 from sweep_runs import FIXED, PAUSE, SEARCH, SMALL, finish, fork, table, wait, write
@@ -122,10 +132,10 @@ def test_a_killed_pack_goes_on_from_its_checkpoint(tmp_path):
     worker.join(10)
     (checkpoint,) = folder.rglob(CHECKPOINT)
     sweep, _ = resumed(folder)
-    (pack,) = sweep.needs({}, stack=1).values()
+    ((digest, pack),) = sweep.needs({}, stack=1).values()
     from scaletrain.checkpoints import load_state
 
-    before = load_state(checkpoint, pack, sweep.graph).step
+    before = load_state(checkpoint, pack, sweep.sources[digest]).step
     assert 0 < before < 400
     steps = []
     assert work(sweep, Ledger.open(folder), worker="two", pulse=lambda: steps.append(1)).done == 1
@@ -365,7 +375,7 @@ def test_another_sweep_is_refused(tmp_path):
     before = sorted(folder.rglob("*"))
     with pytest.raises(ValueError, match=r"has another sweep, with other \[model\]\. Choose another folder"):
         begin(folder, SEARCH.replace("[16, 32]", "[16, 48]"))
-    with pytest.raises(ValueError, match=r"with other \[graph\], digest"):
+    with pytest.raises(ValueError, match=r"with other \[graph\], data"):
         begin(folder, SEARCH.replace("90", "91"))
     with pytest.raises(ValueError, match=r"has this sweep in packs of 1, not 2\. Leave out --stack"):
         begin(folder, stack=2)
@@ -410,9 +420,9 @@ def test_a_graph_of_a_file_goes_with_the_sweep_and_may_not_change(tmp_path):
     assert finish(folder).done == 16
     assert set(table(folder)[0]["dataset"]) == {"ring"}
     (tmp_path / "ring.txt").write_text(ring + "0 3\n")
-    with pytest.raises(ValueError, match="has another sweep, with other digest"):
+    with pytest.raises(ValueError, match="has another sweep, with other data"):
         begin(folder, text)
-    (folder / "graph" / "ring.txt").write_text(ring + "0 3\n")
+    (folder / "data" / "ring.txt").write_text(ring + "0 3\n")
     with pytest.raises(ValueError, match=r"the graph of .* is another one here"):
         finish(folder)
 
@@ -497,11 +507,13 @@ def test_the_schema_is_frozen(undisturbed, tmp_path):
     write_tables(tmp_path, runs, curves)
     about = json.loads(parquet.read_schema(tmp_path / "runs.parquet").metadata[ABOUT])
     assert about == {"schema": SCHEMA, "columns": COLUMNS}
+    groups = {"text": TEXT, "whole": WHOLE, "whole or empty": WHOLE_OR_EMPTY}
     kinds = {
-        name: "text" if name in TEXT else "whole" if name in WHOLE else "float" for name in [*COLUMNS, *CURVE_COLUMNS]
+        name: next((kind for kind, names in groups.items() if name in names), "float")
+        for name in [*COLUMNS, *CURVE_COLUMNS]
     }
     found = {**runs.dtypes, **curves.dtypes}
-    shown = {"text": "str", "whole": "int64", "float": "float64"}
+    shown = {"text": "str", "whole": "int64", "whole or empty": "Int64", "float": "float64"}
     assert {name: str(kind) for name, kind in found.items()} == {name: shown[kinds[name]] for name in found}
     from golden_files import check_golden
 

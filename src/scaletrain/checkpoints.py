@@ -16,12 +16,13 @@ from safetensors.torch import save
 from scalefit.writing import write_whole
 
 from .config import Pack, Recipe, Replica, Shape
-from .graphs import Graph
+from .sources import Data, Source, source_of
+from .teachers import EXPORT_FORMAT as FORMAT
+from .teachers import START
 from .training import State
 
-FORMAT = "1"
 KINDS = ("params", "means", "squares")
-HEADER = ("torch", "identity", "pack", "graph", "step", "seconds", "cpu_seconds")  # text beside the tensors
+HEADER = ("torch", "identity", "pack", "data", "step", "seconds", "cpu_seconds")  # text beside the tensors
 
 
 @dataclass(frozen=True)
@@ -42,45 +43,48 @@ class Exported:
     step: int
 
 
-def identity(pack: Pack, graph: Graph) -> str:
+def identity(pack: Pack, data: Data) -> str:
     """SHA-256, 16 digits, of everything that training depends on.
 
     Examples
     --------
-    >>> from scaletrain.config import Recipe, Replica, Shape
+    >>> from scaletrain import Graph, Pack, Recipe, Replica, Shape
     >>> ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
     >>> pack = Pack(shape=Shape(vocabulary=3, width=16), recipe=Recipe(steps=3), replicas=(Replica(lr=0.01),))
     >>> len(identity(pack, ring))
     16
     """
-    content = {"format": FORMAT, "pack": asdict(pack), "graph": graph.digest}
+    content = {"format": FORMAT, "pack": asdict(pack), "data": source_of(data).digest}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def save_state(path: str | os.PathLike[str], state: State, pack: Pack, graph: Graph) -> None:
+def save_state(path: str | os.PathLike[str], state: State, pack: Pack, data: Data) -> None:
     """Write where training is, whole or not at all."""
-    tensors = {f"losses.{step}": loss for step, loss in state.losses}
+    source = source_of(data)
+    tensors = {START: torch.as_tensor(source.start), **{f"losses.{step}": loss for step, loss in state.losses}}
     for kind in KINDS:
         tensors |= {f"{kind}.{name}": value for name, value in getattr(state, kind).items()}
     about = {name: repr(getattr(state, name)) for name in ("step", "seconds", "cpu_seconds")}
-    about |= {"identity": identity(pack, graph), "pack": json.dumps(asdict(pack))}
-    of_graph = {"name": graph.name, "digest": graph.digest, "notes": graph.notes, "labels": graph.labels}
-    _write(path, tensors, {**about, "graph": json.dumps(of_graph)})
+    about |= {"identity": identity(pack, source), "pack": json.dumps(asdict(pack))}
+    of_data = {"name": source.name, "digest": source.digest, "notes": source.notes, "labels": source.labels}
+    _write(path, tensors, {**about, "data": json.dumps(of_data)})
 
 
-def load_state(path: str | os.PathLike[str], pack: Pack, graph: Graph) -> State:
+def load_state(path: str | os.PathLike[str], pack: Pack, data: Data) -> State:
     """Read where training was.
 
     Raises
     ------
     ValueError
-        If the file is no checkpoint, or one of another model, recipe, replicas or graph.
+        If the file is no checkpoint, or one of another model, recipe, replicas or data.
     """
     tensors, about = _read(path)
-    expected = identity(pack, graph)
+    expected = identity(pack, data)
+    tensors.pop(START, None)
     if about["identity"] != expected:
         raise ValueError(
-            f"{path} is a checkpoint of another run: {_difference(about, pack, graph)}. Give this run another folder."
+            f"{path} is a checkpoint of another run: {_difference(about, pack, source_of(data))}. Give this run a "
+            "folder of its own."
         )
     kinds: dict[str, dict[str, torch.Tensor]] = {kind: {} for kind in (*KINDS, "losses")}
     for name, value in tensors.items():
@@ -94,11 +98,11 @@ def load_state(path: str | os.PathLike[str], pack: Pack, graph: Graph) -> State:
 
 
 def export(checkpoint: str | os.PathLike[str], path: str | os.PathLike[str], *, replica: int | None = None) -> Exported:
-    """Write the weights of one replica of a checkpoint, with its shape, recipe and graph as text in the header.
+    """Write the weights of one replica of a checkpoint, with its shape, recipe and data as text in the header.
 
     Matrices take rows, (fan_in, fan_out); the embedding is (V, d) and is the head too, after the final states are
-    divided by `divide_states_by` of the header, the muP multiplier. Training your own runs, in the docs, has a model in
-    plain torch that takes these weights.
+    divided by `divide_states_by` of the header, the muP multiplier. Beside them stands `start`, the law of the first
+    token of the data. Training your own runs, in the docs, has a model in plain torch that takes these weights.
 
     Parameters
     ----------
@@ -121,7 +125,7 @@ def export(checkpoint: str | os.PathLike[str], path: str | os.PathLike[str], *, 
     Examples
     --------
     >>> import tempfile
-    >>> from scaletrain import Trainer
+    >>> from scaletrain import Graph, Pack, Recipe, Replica, Shape, Trainer
     >>> ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
     >>> pack = Pack(shape=Shape(vocabulary=3, width=16), recipe=Recipe(steps=3), replicas=(Replica(lr=0.01),))
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -146,13 +150,13 @@ def export(checkpoint: str | os.PathLike[str], path: str | os.PathLike[str], *, 
     if not 0 <= replica < count:
         raise ValueError(f"the pack has replicas 0 to {count - 1}, not {replica}.")
     header = {name: json.dumps(content[name]) for name in ("shape", "recipe")}
-    header |= {"replica": json.dumps(content["replicas"][replica]), "step": about["step"], "graph": about["graph"]}
+    header |= {"replica": json.dumps(content["replicas"][replica]), "step": about["step"], "data": about["data"]}
     header |= {"run": f"{about['identity']}-{replica}", "divide_states_by": repr(multiplier(pack.shape, pack.recipe))}
     start = len("params.")
     weights = {name[start:]: value[replica] for name, value in tensors.items() if name.startswith("params.")}
     if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
         raise ValueError(f"replica {replica} diverged: its weights are not finite. Export another one.")
-    _write(path, weights, header)
+    _write(path, {**weights, START: tensors[START]}, header)
     return Exported(pack, pack.replicas[replica], int(about["step"]))
 
 
@@ -161,7 +165,7 @@ def made_by(path: str | os.PathLike[str]) -> str:
     return str(_read(path)[1]["torch"])
 
 
-def _difference(about: dict[str, Any], pack: Pack, graph: Graph) -> str:
+def _difference(about: dict[str, Any], pack: Pack, source: Source) -> str:
     """What is not the same in a checkpoint, in words."""
     there, here = json.loads(about["pack"]), json.loads(json.dumps(asdict(pack)))
     found = [
@@ -171,8 +175,8 @@ def _difference(about: dict[str, Any], pack: Pack, graph: Graph) -> str:
     ]  # fmt: skip
     if there["replicas"] != here["replicas"]:
         found.append("learning rates or seeds are others")
-    if json.loads(about["graph"])["digest"] != graph.digest:
-        found.append(f"the graph is another one, {json.loads(about['graph'])['name']} there, {graph.name} here")
+    if json.loads(about["data"])["digest"] != source.digest:
+        found.append(f"the data are others, {json.loads(about['data'])['name']} there, {source.name} here")
     return "; ".join(found) or "its format is another one"
 
 

@@ -1,4 +1,4 @@
-"""Loss on fixed test walks: the entropy floor plus the exact divergence from the true next node."""
+"""Loss on fixed test sequences: the entropy floor plus the exact divergence, or, of text, the cross-entropy."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from .config import Recipe, Shape
 from .graphs import Graph
 from .model import hidden
+from .ngram_models import NextTokens, NgramModel
 from .parametrization import EMBEDDING, multiplier
 
 Floats = NDArray[np.float64]
@@ -21,19 +23,21 @@ ROWS = 4096  # whose logits are made at once
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Losses of R replicas on the same test walks.
+    """Losses of R replicas on the same test sequences.
 
     Attributes
     ----------
     loss : (R,) array, nats per token
-        Entropy floor of walks of this length plus the mean divergence.
+        Entropy floor of sequences of this length plus the mean divergence; of text, the mean cross-entropy.
     loss_se : (R,) array
-        Standard error of the mean over walks.
+        Standard error of the mean over sequences.
     divergence : (R,) array
-        Mean KL(P[x_t] || q_t), never negative: a sampled cross-entropy would scatter by more than the whole of it.
+        Mean KL of the true law of the next token from that of the model, never negative: a sampled cross-entropy would
+        scatter by more than the whole of it. nan of text, whose law nobody knows.
     floor : float
+        nan of text.
     walks, tokens : int
-        Of the test set.
+        Of the test set: sequences, and predicted tokens.
     """
 
     loss: Floats
@@ -45,27 +49,34 @@ class Evaluation:
 
 
 class WalkEvaluator:
-    """Evaluates models on walks that stay the same.
+    """Evaluates models on walks that stay the same: of a graph, or of an n-gram model, which walks on contexts.
 
     Parameters
     ----------
-    graph : Graph
+    walked : Graph or NgramModel
     walks : (W, T) array of int
         Test walks.
     device : device of torch
     """
 
-    def __init__(self, graph: Graph, walks: NDArray[np.integer], device: torch.device | str = "cpu") -> None:
-        if len(walks) < 2:
-            raise ValueError(f"a standard error needs at least 2 test walks, not {len(walks)}.")
-        self.graph, self.device = graph, torch.device(device)
+    def __init__(
+        self, walked: Graph | NgramModel, walks: NDArray[np.integer], device: torch.device | str = "cpu"
+    ) -> None:
+        _check_count(walks)
+        self.device = torch.device(device)
         self.tokens = torch.as_tensor(np.asarray(walks, dtype=np.int64), device=self.device)
-        self.floor = graph.floor(self.tokens.shape[1])
-        self.first = torch.as_tensor(graph.indptr[:-1], device=self.device)
-        self.degrees = torch.as_tensor(graph.degrees, device=self.device)
-        self.targets = torch.as_tensor(graph.indices, device=self.device)
-        self.chances = torch.as_tensor(graph.matrix.data, device=self.device)
-        self.entropy = torch.as_tensor(graph.node_entropy, device=self.device)
+        self.floor = walked.floor(self.tokens.shape[1])
+        if isinstance(walked, Graph):
+            laws, rows = NextTokens(walked.indptr, walked.indices, walked.matrix.data), self.tokens[:, :-1]
+        else:
+            laws, numbers = walked.laws_along(walks)
+            rows = torch.as_tensor(numbers, device=self.device)
+        self.rows = rows  # (W, T - 1): which law is that of the next token
+        self.first = torch.as_tensor(laws.indptr[:-1], device=self.device)
+        self.degrees = torch.as_tensor(np.diff(laws.indptr), device=self.device)
+        self.targets = torch.as_tensor(laws.targets, device=self.device)
+        self.chances = torch.as_tensor(laws.chances, device=self.device)
+        self.entropy = torch.as_tensor(laws.entropy, device=self.device)
 
     @torch.no_grad()
     def __call__(self, params: Mapping[str, Tensor], shape: Shape, recipe: Recipe) -> Evaluation:
@@ -73,8 +84,8 @@ class WalkEvaluator:
         per_walk = []
         some = max(1, ROWS // (self.tokens.shape[1] - 1))
         for start in range(0, len(self.tokens), some):
-            seen = self.tokens[start : start + some, :-1]
-            per_walk.append(self._divergence(params, seen, shape, recipe).mean(dim=2))
+            part = slice(start, start + some)
+            per_walk.append(self._divergence(params, part, shape, recipe).mean(dim=2))
         divergences = torch.cat(per_walk, dim=1).cpu().numpy()  # (R, W)
         count = divergences.shape[1]
         means = divergences.mean(axis=1)
@@ -83,23 +94,61 @@ class WalkEvaluator:
             count * (self.tokens.shape[1] - 1),
         )  # fmt: skip
 
-    def _divergence(self, params: Mapping[str, Tensor], seen: Tensor, shape: Shape, recipe: Recipe) -> Tensor:
-        """(R, W, T) divergence at each position."""
-        replicas = len(params[EMBEDDING])
+    def _divergence(self, params: Mapping[str, Tensor], part: slice, shape: Shape, recipe: Recipe) -> Tensor:
+        """(R, W, T) divergence at each position of some walks."""
+        replicas, seen = len(params[EMBEDDING]), self.tokens[part, :-1]
         states = hidden(params, seen.expand(replicas, *seen.shape), shape).flatten(1, 2)  # (R, n, d)
-        nodes = seen.flatten()
-        m = multiplier(shape, recipe)
-        rows = [divergence(self, (states[r] / m) @ params[EMBEDDING][r].T, nodes) for r in range(replicas)]
-        return torch.stack(rows).view(replicas, *seen.shape)
+        rows, m = self.rows[part].flatten(), multiplier(shape, recipe)
+        made = [divergence(self, (states[r] / m) @ params[EMBEDDING][r].T, rows) for r in range(replicas)]
+        return torch.stack(made).view(replicas, *seen.shape)
 
 
-def divergence(truth: WalkEvaluator, scores: Tensor, nodes: Tensor) -> Tensor:
-    """(n,) KL(P[node] || softmax(scores)) in float64, nats; scores (n, V), nodes (n,)."""
+class TextEvaluator:
+    """Evaluates models on windows of text that stay the same: the mean cross-entropy, for nobody knows its entropy.
+
+    Parameters
+    ----------
+    windows : (W, T) array of int
+        Held-out windows.
+    device : device of torch
+    """
+
+    def __init__(self, windows: NDArray[np.integer], device: torch.device | str = "cpu") -> None:
+        _check_count(windows)
+        self.tokens = torch.as_tensor(np.asarray(windows, dtype=np.int64), device=device)
+
+    @torch.no_grad()
+    def __call__(self, params: Mapping[str, Tensor], shape: Shape, recipe: Recipe) -> Evaluation:
+        """Evaluate R replicas."""
+        replicas, m = len(params[EMBEDDING]), multiplier(shape, recipe)
+        some, parts = max(1, ROWS // (self.tokens.shape[1] - 1)), []
+        for start in range(0, len(self.tokens), some):
+            tokens = self.tokens[start : start + some]
+            seen, follow = tokens[:, :-1], tokens[:, 1:].flatten()
+            states = hidden(params, seen.expand(replicas, *seen.shape), shape).flatten(1, 2) / m  # (R, n, d)
+            scores = (states[r] @ params[EMBEDDING][r].T for r in range(replicas))
+            losses = [F.cross_entropy(one.double(), follow, reduction="none") for one in scores]
+            parts.append(torch.stack(losses).view(replicas, *seen.shape).mean(dim=2))
+        per_window = torch.cat(parts, dim=1).cpu().numpy()  # (R, W)
+        count, unknown = per_window.shape[1], np.full(replicas, np.nan)
+        return Evaluation(
+            per_window.mean(axis=1), per_window.std(axis=1, ddof=1) / np.sqrt(count), unknown, float("nan"), count,
+            count * (self.tokens.shape[1] - 1),
+        )  # fmt: skip
+
+
+def divergence(truth: WalkEvaluator, scores: Tensor, rows: Tensor) -> Tensor:
+    """(n,) KL(law || softmax(scores)) in float64, nats; scores (n, V), rows (n,) which law of the walks it is."""
     scores = scores.double()
     total = torch.logsumexp(scores, dim=1)
-    counts = truth.degrees[nodes]
-    row = torch.repeat_interleave(torch.arange(len(nodes), device=nodes.device), counts)
+    counts = truth.degrees[rows]
+    row = torch.repeat_interleave(torch.arange(len(rows), device=rows.device), counts)
     begins = torch.cumsum(counts, 0) - counts
-    edge = truth.first[nodes][row] + torch.arange(len(row), device=nodes.device) - begins[row]
+    edge = truth.first[rows][row] + torch.arange(len(row), device=rows.device) - begins[row]
     expected = torch.zeros_like(total).index_add_(0, row, truth.chances[edge] * scores[row, truth.targets[edge]])
-    return total - expected - truth.entropy[nodes]
+    return total - expected - truth.entropy[rows]
+
+
+def _check_count(sequences: NDArray[np.integer]) -> None:
+    if len(sequences) < 2:
+        raise ValueError(f"a standard error needs at least 2 test walks, not {len(sequences)}.")

@@ -10,17 +10,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .config import check_whole
+from .corpora import MANIFEST, Corpus
+from .counted_models import bigram_graph, counted
 from .graph_sources import barabasi_albert, erdos_renyi, read_graph
 from .graphs import WEIGHTS, Graph, checked_bias
 
-Kind = Literal["erdos_renyi", "barabasi_albert", "file"]
+Kind = Literal["erdos_renyi", "barabasi_albert", "file", "bigrams"]
 #: What each kind is made of.
 MADE_OF: dict[str, tuple[str, ...]] = {
     "erdos_renyi": ("nodes", "edges"), "barabasi_albert": ("nodes", "attached"), "file": ("path",),
+    "bigrams": ("path",),
 }  # fmt: skip
 RANDOM: dict[str, Callable[..., Graph]] = {"erdos_renyi": erdos_renyi, "barabasi_albert": barabasi_albert}
 SHORT = {"er": "erdos_renyi", "ba": "barabasi_albert"}
-SPELLINGS = "er:NODES:EDGES, ba:NODES:ATTACHED, an edge list, a .graphml file, or a .toml file with a table [graph]"
+SPELLINGS = (
+    "er:NODES:EDGES, ba:NODES:ATTACHED, an edge list, a .graphml file, the folder of a corpus, or a .toml file with a "
+    "table [graph]"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,8 @@ class GraphRecipe:
 
     Parameters
     ----------
-    kind : {"erdos_renyi", "barabasi_albert", "file"}
+    kind : {"erdos_renyi", "barabasi_albert", "file", "bigrams"}
+        The last is the paper's graph of the bigrams of a corpus, counted in its train split.
     nodes : int, optional
         Of a random graph.
     edges : int, optional
@@ -37,9 +44,11 @@ class GraphRecipe:
     attached : int, optional
         Edges of each new node, of a Barabasi-Albert graph.
     path : str, optional
-        Of an edge list or a GraphML file.
+        Of an edge list, a GraphML file, or the folder of a prepared corpus.
     directed : bool
         Whether the edges of an edge list have a direction.
+    threshold : int
+        Bigrams that occur at most so often are left out.
     seed : int
         Of a random graph.
     kappa : float
@@ -68,6 +77,7 @@ class GraphRecipe:
     attached: int | None = None
     path: str | None = None
     directed: bool = False
+    threshold: int = 0
     seed: int = 0
     kappa: float = 0.0
     weights_seed: int = 0
@@ -85,7 +95,7 @@ class GraphRecipe:
                 raise ValueError(f"a graph of kind {self.kind} is made of {' and '.join(own)}, {fault}.")
         if self.path is not None and not (isinstance(self.path, str) and self.path):
             raise ValueError(f"path must be the name of a file, not {self.path!r}.")
-        for name in ("nodes", "edges", "attached", "seed", "weights_seed"):
+        for name in ("nodes", "edges", "attached", "threshold", "seed", "weights_seed"):
             value = getattr(self, name)
             if value is not None:
                 check_whole(name, value, 0)
@@ -94,6 +104,8 @@ class GraphRecipe:
                 raise ValueError(f"{name} must be true or false, not {getattr(self, name)!r}.")
         if self.directed and self.kind != "file":
             raise ValueError(f"a graph of kind {self.kind} has no directions: directed is for edge lists.")
+        if self.threshold and self.kind != "bigrams":
+            raise ValueError(f"a graph of kind {self.kind} has no counts: threshold is for bigrams.")
         object.__setattr__(self, "support", checked_bias(self.kappa, self.support))
 
     def build(self) -> Graph:
@@ -107,13 +119,19 @@ class GraphRecipe:
         values = [getattr(self, name) for name in MADE_OF[self.kind]]
         if self.kind == "file":
             made = read_graph(*values, directed=self.directed)
+        elif self.kind == "bigrams":
+            made = self._bigrams()
         else:
             made = RANDOM[self.kind](*values, seed=self.seed)
         return made.biased(self.kappa, seed=self.weights_seed, support=self.support, symmetric=self.symmetric)
 
+    def _bigrams(self) -> Graph:
+        corpus = Corpus.read(str(self.path))
+        return bigram_graph(counted(corpus, order=2).above(self.threshold), name=f"bigrams-{corpus.name}")
+
     def to_dict(self) -> dict[str, Any]:
         """Entries that make a difference, as a table of TOML has them."""
-        names = [*MADE_OF[self.kind], "directed" if self.kind == "file" else "seed"]
+        names = [*MADE_OF[self.kind], {"file": "directed", "bigrams": "threshold"}.get(self.kind, "seed")]
         names += ["kappa", "weights_seed", "support", "symmetric"] if self.kappa else []
         found = {name: getattr(self, name) for name in names if getattr(self, name) is not False}
         return {"kind": self.kind, **found, **({"support": list(self.support)} if self.kappa else {})}
@@ -165,6 +183,8 @@ class GraphRecipe:
             if len(numbers) != len(names) or not all(one.isascii() and one.isdigit() for one in numbers):
                 raise ValueError(f"{text!r} names no graph. Write {SPELLINGS}.")
             return cls(kind=kind, **dict(zip(names, map(int, numbers), strict=True)))  # type: ignore[arg-type]
+        if Path(text, MANIFEST).is_file():
+            return cls(kind="bigrams", path=text)
         if Path(text).suffix.lower() != ".toml":
             return cls(kind="file", path=text)
         try:

@@ -143,9 +143,9 @@ def plan(sweep: Sweep, *, stack: int, device: str = "cpu", progress: Progress | 
     rates = OF_A_SEARCH if sweep.search else len(sweep.rates)
     kinds = list(dict.fromkeys(map(_kind, sweep.cells)))
     speeds = {}
-    for number, (shape, recipe) in enumerate(kinds, 1):
-        speeds[shape, recipe] = timed(
-            Trainer(Pack(shape=shape, recipe=recipe, replicas=replicas), sweep.graph, device=device)
+    for number, (digest, shape, recipe) in enumerate(kinds, 1):
+        speeds[digest, shape, recipe] = timed(
+            Trainer(Pack(shape=shape, recipe=recipe, replicas=replicas), sweep.sources[digest], device=device)
         )
         if progress is not None:
             progress(number, len(kinds))
@@ -168,9 +168,9 @@ def timed(trainer: Trainer) -> Speed:
     return Speed(min(spent[WARM:]), _now(trainer.device) - begun)
 
 
-def _kind(cell: Cell) -> tuple[Shape, Recipe]:
+def _kind(cell: Cell) -> tuple[str, Shape, Recipe]:
     """What the time of an update depends on."""
-    return cell.shape, Recipe(steps=1000, batch=cell.recipe.batch, dtype=cell.recipe.dtype)
+    return cell.digest, cell.shape, Recipe(steps=WARM + TIMED, batch=cell.recipe.batch, dtype=cell.recipe.dtype)
 
 
 def _now(device: torch.device) -> float:

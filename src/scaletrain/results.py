@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from typing import Any
 
@@ -14,7 +15,7 @@ from scalefit.flops import exact_flops, six_nd
 from scalefit.theory.baseline import CountingBaseline
 
 from .checkpoints import identity
-from .graphs import Graph
+from .sources import COLUMNS as SOURCE_COLUMNS
 from .training import Trained
 
 #: Columns of a table of runs, their units, what they stand for. Losses are in nats per token.
@@ -24,15 +25,18 @@ COLUMNS = {
     "params": "N, all parameters: layers and the embedding, which is the head too",
     "tokens": "D, predicted tokens of training, each seen once",
     "flops": "C, FLOPs of training: 6 N D and attention over the whole context",
-    "loss": "on fixed test walks: entropy floor plus mean exact divergence from the true next node",
-    "loss_se": "standard error of loss over test walks",
-    "excess": "loss above its floor",
-    "loss_floor": "entropy of the next node over the positions of a walk: no model is below",
-    "loss_counting": "expected loss of counting transitions: loss_floor + (directed edges - nodes) / (2 D)",
+    "loss": "on fixed test sequences: entropy floor plus mean exact divergence from the true law of the next token; "
+    "of text, the mean cross-entropy on held-out windows",
+    "loss_se": "standard error of loss over test sequences",
+    "excess": "loss above its floor; empty of text",
+    "loss_floor": "entropy of the next token over the positions of a sequence: no model is below; empty of text",
+    "loss_counting": "of walks on a graph, expected loss of counting transitions: loss_floor + "
+    "(directed edges - nodes) / (2 D)",
     "train_loss": "of the last batch of training",
-    "dataset": "name of the graph",
-    "dataset_id": "hash of its nodes, edges and weights",
-    "vocabulary": "V, nodes of the graph",
+    "dataset": "name of the data",
+    "dataset_id": "hash of all that their sequences depend on",
+    **SOURCE_COLUMNS,
+    "vocabulary": "V, tokens or nodes",
     "width": "d, of the residual stream",
     "depth": "layers",
     "heads": "attention heads of a layer",
@@ -44,7 +48,7 @@ COLUMNS = {
     "flops_6nd_nonembed": "6 N D with N without the embedding",
     "lr": "peak learning rate",
     "seed": "of the initial weights",
-    "data_seed": "of the training walks",
+    "data_seed": "of the training sequences",
     "parametrization": "mup, sp or sp_embed: what scales do with the width",
     "base_width": "width at which mup is sp",
     "embedding_lr": "learning rate of the embedding over that of the layers at base width",
@@ -57,7 +61,7 @@ COLUMNS = {
     "batch": "sequences of an update",
     "steps": "updates",
     "dtype": "of the products",
-    "test_tokens": "predicted tokens of the test walks",
+    "test_tokens": "predicted tokens of the test sequences",
     "pack": "hash of everything that training depends on",
     "replicas": "runs that were trained as one stacked model",
     "seconds": "wall clock of the updates of the whole pack",
@@ -68,34 +72,35 @@ COLUMNS = {
 }
 
 
-def runs_of(trained: Trained, graph: Graph, *, device: str) -> pd.DataFrame:
+def runs_of(trained: Trained, *, device: str) -> pd.DataFrame:
     """Table of runs of a pack, a row per replica, with the columns of `COLUMNS`.
 
     A replica that diverged has its row, with an empty loss.
 
     Examples
     --------
-    >>> from scaletrain.config import Pack, Recipe, Replica, Shape
-    >>> from scaletrain.training import train
+    >>> from scaletrain import Graph, Pack, Recipe, Replica, Shape, train
     >>> ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
     >>> recipe = Recipe(steps=3, batch=4)
     >>> pack = Pack(shape=Shape(vocabulary=3, width=16), recipe=recipe, replicas=(Replica(lr=0.01),))
-    >>> runs_of(train(pack, ring), ring, device="cpu")[["status", "params", "tokens"]]
+    >>> runs_of(train(pack, ring), device="cpu")[["status", "params", "tokens"]]
       status  params  tokens
     0     ok    6192     588
     """
-    pack, evaluation, name = trained.pack, trained.evaluation, identity(trained.pack, graph)
-    shape, recipe = pack.shape, pack.recipe
+    pack, source, evaluation = trained.pack, trained.source, trained.evaluation
+    shape, recipe, name = pack.shape, pack.recipe, identity(pack, source)
     loss = np.where(trained.diverged, np.nan, evaluation.loss)
     last = trained.curves["train_loss"].to_numpy().reshape(len(pack.replicas), -1)[:, -1]  # nan where it is
-    counting = CountingBaseline(entropy=evaluation.floor, coefficient=(graph.edges - graph.nodes) / 2)
+    known = math.isfinite(source.counting)
+    counting = CountingBaseline(entropy=evaluation.floor, coefficient=source.counting)(pack.tokens) if known else None
     common: dict[str, Any] = {
         "params": shape.params, "tokens": pack.tokens,
         "flops": exact_flops(
             width=shape.width, depth=shape.depth, vocabulary=shape.vocabulary, context=shape.context, tokens=pack.tokens
         ),
-        "loss_floor": evaluation.floor, "loss_counting": counting(pack.tokens),
-        "dataset": graph.name, "dataset_id": graph.digest, "vocabulary": shape.vocabulary, "width": shape.width,
+        "loss_floor": evaluation.floor, "loss_counting": counting,
+        "dataset": source.name, "dataset_id": source.digest,
+        **dict.fromkeys(SOURCE_COLUMNS), **source.columns, "vocabulary": shape.vocabulary, "width": shape.width,
         "depth": shape.depth, "heads": shape.heads, "head_dim": shape.head_dim, "length": shape.length,
         "params_nonembed": shape.params_nonembed, "params_embed": shape.params_embed,
         "flops_6nd": six_nd(shape.params, pack.tokens),
@@ -113,7 +118,7 @@ def runs_of(trained: Trained, graph: Graph, *, device: str) -> pd.DataFrame:
     return pd.DataFrame(rows)[list(COLUMNS)]
 
 
-def curves_of(trained: Trained, graph: Graph) -> pd.DataFrame:
+def curves_of(trained: Trained) -> pd.DataFrame:
     """Training curves of a pack: run, step, tokens, lr_now, train_loss, a row per replica and point.
 
     Examples
@@ -122,10 +127,10 @@ def curves_of(trained: Trained, graph: Graph) -> pd.DataFrame:
     >>> ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
     >>> recipe, replicas = Recipe(steps=3, batch=4), (Replica(lr=0.01),)
     >>> pack = Pack(shape=Shape(vocabulary=3, width=16), recipe=recipe, replicas=replicas)
-    >>> list(curves_of(train(pack, ring), ring)["step"])
+    >>> list(curves_of(train(pack, ring))["step"])
     [1, 2, 3]
     """
-    name = identity(trained.pack, graph)
+    name = identity(trained.pack, trained.source)
     runs = [f"{name}-{replica}" for replica in trained.curves["replica"]]
     return trained.curves.drop(columns="replica").assign(run=runs)[["run", "step", "tokens", "lr_now", "train_loss"]]
 

@@ -57,7 +57,8 @@ def run(
     --------
     >>> import tempfile
     >>> from scaletrain import Graph, Pack, Recipe, Replica, Shape
-    >>> ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
+    >>> from scaletrain.sources import source_of
+    >>> ring = source_of(Graph.from_edges([(0, 1), (1, 2), (2, 0)]))
     >>> recipe, replicas = Recipe(steps=3, batch=4), (Replica(lr=0.01),)
     >>> pack = Pack(shape=Shape(vocabulary=3, width=16), recipe=recipe, replicas=replicas)
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -66,8 +67,8 @@ def run(
     ['checkpoint.safetensors', 'curves.csv', 'runs.csv']
     """
     checkpoint, tell = folder / CHECKPOINT, note or (lambda words: None)
-    state = load_state(checkpoint, job.pack, job.graph) if checkpoint.exists() else None
-    trainer = Trainer(job.pack, job.graph, device=device, state=state)
+    state = load_state(checkpoint, job.pack, job.source) if checkpoint.exists() else None
+    trainer = Trainer(job.pack, job.source, device=device, state=state)
     steps = job.pack.recipe.steps
     if state is not None:
         on = f"going on from step {state.step} of {steps}" if state.step < steps else "training is finished already"
@@ -75,7 +76,7 @@ def run(
         if made_by(checkpoint) != torch.__version__:
             tell(f"it was made by torch {made_by(checkpoint)}, this is {torch.__version__}: the bits may differ.")
     else:
-        save_state(checkpoint, trainer.state, job.pack, job.graph)  # an unwritable folder shows before the work
+        save_state(checkpoint, trainer.state, job.pack, job.source)  # an unwritable folder shows before the work
     saved = time.monotonic()
     try:
         while trainer.step < steps:
@@ -83,15 +84,15 @@ def run(
             if progress is not None:
                 progress(trainer.step, steps)
             if time.monotonic() - saved > every:
-                save_state(checkpoint, trainer.state, job.pack, job.graph)
+                save_state(checkpoint, trainer.state, job.pack, job.source)
                 saved = time.monotonic()
     except BaseException:  # an interruption, above all
-        save_state(checkpoint, trainer.state, job.pack, job.graph)
+        save_state(checkpoint, trainer.state, job.pack, job.source)
         tell(f"stopped at step {trainer.step} of {steps}; started again with {folder}, it goes on from there.")
         raise
-    save_state(checkpoint, trainer.state, job.pack, job.graph)
+    save_state(checkpoint, trainer.state, job.pack, job.source)
     trained = finished(trainer)
-    runs = runs_of(trained, job.graph, device=device)
-    write_whole(folder / CURVES, curves_of(trained, job.graph).to_csv(index=False))
+    runs = runs_of(trained, device=device)
+    write_whole(folder / CURVES, curves_of(trained).to_csv(index=False))
     write_whole(folder / RUNS, runs.to_csv(index=False))
     return runs

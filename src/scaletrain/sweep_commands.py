@@ -70,9 +70,8 @@ def run_command(
     """
     with one_message():
         from .engines import ENGINES
-        from .jobs import read_tables
+        from .jobs import find_sweep, read_tables
         from .ledger import Ledger
-        from .sweeps import find_sweep
         from .training import usable
         from .watching import Watch
         from .working import Finished, extend, resumed, start
@@ -82,7 +81,7 @@ def run_command(
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         file = find_sweep(sweep)
         made = start(read_tables(file), file, output, stack=stack, device=device)
-        for note in made.graph.notes:
+        for note in made.notes:
             print_note(note)
         ledger = Ledger.open(output)
         finished = Finished(ledger)

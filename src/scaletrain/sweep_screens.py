@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .sweeps import Found, Sweep
 
 EDGE = "at an edge"
+TITLES = {"excess": "excess loss, nats per token", "loss": "loss, nats per token"}
 SHOWN = 5  # packs or cells of a kind that are listed
 
 
@@ -47,11 +48,12 @@ def standing(sweep: Sweep, found: Found, ledger: Ledger) -> tuple[bool, list[Any
 
 
 def losses(sweep: Sweep, found: Found) -> Table:
-    """Cells that have a loss: mean excess loss over seeds, geometric, at the best learning rate of each."""
+    """Cells that have a loss: mean excess loss over seeds, geometric, at the best learning rate; of text the loss."""
     from .sweeps import cost  # loads torch
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2), title="excess loss, nats per token", title_justify="left")
-    names = ["width", *_differing(sweep), "tokens", "lr", "excess"]
+    above = "excess" if all(one.has_floor for one in sweep.sources.values()) else "loss"
+    table = Table(box=None, pad_edge=False, padding=(0, 2), title=TITLES[above], title_justify="left")
+    names = ["data"] * (len(sweep.sources) > 1) + ["width", *_differing(sweep), "tokens", "lr", above]
     for name in names:
         table.add_column(name, justify="right")
     table.add_column()
@@ -61,9 +63,9 @@ def losses(sweep: Sweep, found: Found) -> Table:
         lr = best_rate(found[cell])
         value = score(found[cell][lr])
         row = {
-            **vars(cell.shape), **vars(cell.recipe), "lr": f"{lr:.4g}",
+            **vars(cell.shape), **vars(cell.recipe), "data": sweep.sources[cell.digest].name, "lr": f"{lr:.4g}",
             "tokens": f"{cell.recipe.steps * cell.recipe.batch * cell.shape.context:,}",
-            "excess": f"{math.exp(value):#.4g}" if math.isfinite(value) else "diverged",
+            above: f"{math.exp(value):#.4g}" if math.isfinite(value) else "diverged",
         }  # fmt: skip
         table.add_row(*(visible(row[name]) for name in names), _note(sweep, cell, found))
     return table
@@ -73,7 +75,7 @@ def planned(sweep: Sweep, plan: Plan, *, workers: int) -> list[Any]:
     """What a sweep will take."""
     about = "about " if sweep.search else ""
     words = [
-        ("graph", f"{sweep.graph.name}, {sweep.graph.nodes} nodes, {sweep.graph.edges} directed edges"),
+        *(("" if number else "data", one.words) for number, one in enumerate(sweep.sources.values())),
         ("cells", f"{len(sweep.cells)}, pairs of seeds of each: {len(sweep.seeds)}"),
         ("packs", f"{about}{plan.packs:.0f}"), ("FLOPs, 6 N D", f"{about}{plan.flops:.3g}"),
     ]  # fmt: skip

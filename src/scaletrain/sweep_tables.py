@@ -14,17 +14,18 @@ from .ledger import Ledger
 from .results import COLUMNS
 from .running import CURVES, RUNS
 
-SCHEMA = 1  # version of the names and kinds below; in the metadata of each Parquet file
+SCHEMA = 2  # version of the names and kinds below; in the metadata of each Parquet file
 ABOUT = b"scaletrain"  # key of these metadata
 CURVE_COLUMNS = {
     "run": "name of the run", "step": "updates that were made", "tokens": "predicted tokens so far",
     "lr_now": "learning rate of the last update", "train_loss": "of its batch, before it; nats per token",
 }  # fmt: skip
 TEXT = {"run", "status", "dataset", "dataset_id", "parametrization", "decay_mode", "dtype", "pack", "device", "torch",
-        "scaletrain"}  # fmt: skip
+        "scaletrain", "source", "teacher", "teacher_digest"}  # fmt: skip
 WHOLE = {"params", "tokens", "vocabulary", "width", "depth", "heads", "head_dim", "length", "params_nonembed",
          "params_embed", "seed", "data_seed", "base_width", "batch", "steps", "test_tokens", "replicas",
          "step"}  # fmt: skip
+WHOLE_OR_EMPTY = {"order", "skip", "teacher_depth", "teacher_width", "teacher_params", "teacher_steps"}
 ORDER = ["dataset", "params", "tokens", "parametrization", "lr", "seed", "data_seed", "run"]
 
 
@@ -37,6 +38,8 @@ def read_table(path: Path) -> pd.DataFrame:
     for name in frame.columns:
         if name in WHOLE:
             frame[name] = frame[name].astype("int64")
+        elif name in WHOLE_OR_EMPTY:
+            frame[name] = frame[name].replace("", None).astype("Int64")
         elif name not in TEXT:
             frame[name] = frame[name].replace("", "nan").astype("float64")
     return frame

@@ -1,4 +1,4 @@
-"""Sweep: a grid of cells on one graph, and the packs that it needs, given those that are finished."""
+"""Sweep: a grid of cells, and the packs that it needs, given those that are finished."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from .checkpoints import identity
 from .config import Pack, Recipe, Replica, Shape
-from .graph_recipes import GraphRecipe
-from .graphs import Graph
-from .jobs import Cell, Tables, cells_of, graph_of, read_tables, replicas_of
+from .data_recipes import DataRecipe
+from .jobs import Cell, Tables, cells_of, find_sweep, read_tables, replicas_of, sources_of
 from .learning_rates import Excesses, best_rate, rounds, wanted
+from .sources import Source
 
 Found = Mapping[Cell, Excesses]
-
-# The wheel carries the top-level data/ as scalefit/data/; an editable install or PYTHONPATH=src has only the former.
-_ROOTS = (Path(__file__).parents[1] / "scalefit" / "data" / "sweeps", Path(__file__).parents[2] / "data" / "sweeps")
+Work = tuple[str, Pack]  # digest of a source, and a pack that is trained on it
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +25,10 @@ class Sweep:
 
     Attributes
     ----------
-    source : GraphRecipe
-    graph : Graph
+    recipes : tuple of DataRecipe
+        What the data are made of.
+    sources : dict of str to Source
+        Of each, by digest.
     cells : tuple of Cell
         Cheapest first.
     rates : tuple of float
@@ -40,14 +39,19 @@ class Sweep:
         Whether each cell looks for its best learning rate.
     """
 
-    source: GraphRecipe
-    graph: Graph
+    recipes: tuple[DataRecipe, ...]
+    sources: Mapping[str, Source]
     cells: tuple[Cell, ...]
     rates: tuple[float, ...]
     seeds: tuple[tuple[int, int], ...]
     search: bool
 
-    def needs(self, found: Found, *, stack: int) -> dict[str, Pack]:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the data."""
+        return tuple(dict.fromkeys(note for source in self.sources.values() for note in source.notes))
+
+    def needs(self, found: Found, *, stack: int) -> dict[str, Work]:
         """All packs by id that are known to be needed, given what was found; those that are finished are among them.
 
         What a cell needs depends on its own finished rounds and on those of its neighbours alone, so that the order in
@@ -60,15 +64,15 @@ class Sweep:
         stack : int
             Replicas of a pack at most.
         """
-        packs: dict[str, Pack] = {}
+        packs: dict[str, Work] = {}
         for cell in self.cells:
             for rates in self._rounds(cell, found):
                 packs |= self._packs(cell, rates, stack)
         return packs
 
-    def refinements(self, found: Found, *, stack: int) -> dict[str, Pack]:
+    def refinements(self, found: Found, *, stack: int) -> dict[str, Work]:
         """Packs by id of the learning rates that finished cells lack: beyond an edge, or a parabola's minimum."""
-        packs: dict[str, Pack] = {}
+        packs: dict[str, Work] = {}
         for cell in self.cells:
             if self.is_settled(cell, found):
                 packs |= self._packs(cell, wanted(found[cell], best_rate(found[cell])), stack)
@@ -97,9 +101,9 @@ class Sweep:
 
     @cached_property
     def _neighbours(self) -> dict[Cell, Cell | None]:
-        groups: dict[Recipe, list[Cell]] = {}
+        groups: dict[tuple[str, Recipe], list[Cell]] = {}
         for cell in self.cells:
-            groups.setdefault(replace(cell.recipe, steps=1), []).append(cell)
+            groups.setdefault((cell.digest, replace(cell.recipe, steps=1)), []).append(cell)
         return {cell: _neighbour(cell, alike) for alike in groups.values() for cell in alike}
 
     def _rounds(self, cell: Cell, found: Found) -> tuple[tuple[float, ...], ...]:
@@ -108,18 +112,18 @@ class Sweep:
         guess = self.guess(cell, found)
         return () if guess is None else rounds(found.get(cell, {}), guess)
 
-    def _packs(self, cell: Cell, rates: tuple[float, ...], stack: int) -> dict[str, Pack]:
+    def _packs(self, cell: Cell, rates: tuple[float, ...], stack: int) -> dict[str, Work]:
         """Packs of a round: every pair of seeds at every rate."""
         made = [Replica(lr=lr, seed=seed, data_seed=data_seed) for lr in rates for seed, data_seed in self.seeds]
         parts = (tuple(made[start : start + stack]) for start in range(0, len(made), stack))
         packs = (Pack(shape=cell.shape, recipe=cell.recipe, replicas=part) for part in parts)
-        return {identity(pack, self.graph): pack for pack in packs}
+        return {identity(pack, self.sources[cell.digest]): (cell.digest, pack) for pack in packs}
 
 
 def read_sweep(sweep: str | os.PathLike[str]) -> Sweep:
-    """Sweep of a TOML file with the tables [graph], [model], [recipe] and [replicas], or of a shipped one by name.
+    """Sweep of a TOML file with a table of the data, [model], [recipe] and [replicas], or of a shipped one by name.
 
-    As of `read_job`, but any entry of [model] and [recipe] may be a list: the cells are all combinations. In [replicas]
+    As of `read_job`, but any entry of these tables may be a list: the cells are all combinations. In [replicas]
     `search`, the first guess, may stand in the place of lr: each cell then brackets its best learning rate by factors
     of two, from the optimum of its neighbour on, and refines it once. `seeds`, a list of pairs [seed, data_seed], may
     stand for all combinations of seed and data_seed.
@@ -139,35 +143,20 @@ def read_sweep(sweep: str | os.PathLike[str]) -> Sweep:
     return sweep_of(read_tables(path), path)
 
 
-def find_sweep(sweep: str | os.PathLike[str]) -> Path:
-    """File of a sweep, which is that file or the name of a shipped one.
-
-    Raises
-    ------
-    ValueError
-        If it is neither.
-    """
-    path = Path(sweep)
-    if path.is_file() or path.suffix:
-        return path
-    shipped = {file.stem: file for root in reversed(_ROOTS) for file in sorted(root.glob("*.toml"))}
-    if str(sweep) not in shipped:
-        raise ValueError(f"there is no sweep {sweep}. Shipped are {', '.join(sorted(shipped))}; or name a .toml file.")
-    return shipped[str(sweep)]
-
-
 def sweep_of(content: Tables, path: str | os.PathLike[str]) -> Sweep:
-    """Sweep of the tables that a file has; the path is for messages, and for what [graph] names beside it."""
-    source, graph = graph_of(content, path)
+    """Sweep of the tables that a file has; the path is for messages, and for what the data name beside it."""
+    made = sources_of(content, path)
     rates, seeds, search = _replicas(content, path)
-    cells = cells_of(content, graph, path)
+    cells = [cell for _, source in made for cell in cells_of(content, source, path)]
     for cell in cells:
         if cells.count(cell) > 1:
             raise ValueError(
                 f"{path} has {cells.count(cell)} times the cell of width {cell.shape.width} and {cell.recipe.steps} "
-                "steps: two entries of tokens are the same number of steps. Leave one out."
+                "steps: two entries of tokens are the same number of steps, or two of the data the same. Leave one out."
             )
-    return Sweep(source, graph, tuple(sorted(cells, key=lambda one: (cost(one), str(one)))), rates, seeds, search)
+    cells.sort(key=lambda one: (cost(one), str(one)))
+    recipes, sources = tuple(recipe for recipe, _ in made), {source.digest: source for _, source in made}
+    return Sweep(recipes, sources, tuple(cells), rates, seeds, search)
 
 
 def cost(cell: Cell) -> float:
@@ -175,18 +164,20 @@ def cost(cell: Cell) -> float:
     return 6.0 * cell.shape.params * cell.recipe.steps * cell.recipe.batch * cell.shape.context
 
 
-def described(sweep: Sweep, pack: Pack) -> dict[str, Any]:
-    """A pack in plain values, as a ledger keeps it."""
-    return {"graph": sweep.graph.digest, "pack": asdict(pack)}
+def described(work: Work) -> dict[str, Any]:
+    """A pack and its data in plain values, as a ledger keeps them."""
+    digest, pack = work
+    return {"data": digest, "pack": asdict(pack)}
 
 
-def pack_of(description: Mapping[str, Any]) -> Pack:
-    """The pack of a description."""
+def work_of(description: Mapping[str, Any]) -> Work:
+    """What a description is of."""
     content = description["pack"]
-    return Pack(
+    pack = Pack(
         shape=Shape(**content["shape"]), recipe=Recipe(**content["recipe"]),
         replicas=tuple(Replica(**one) for one in content["replicas"]),
     )  # fmt: skip
+    return description["data"], pack
 
 
 def _neighbour(cell: Cell, alike: list[Cell]) -> Cell | None:

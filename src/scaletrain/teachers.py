@@ -24,8 +24,8 @@ from .parametrization import EMBEDDING, multiplier, tensor_shapes
 
 Floats = NDArray[np.float64]
 
-EXPORT_FORMAT = "1"  # of `scaletrain export`, checkpoints.FORMAT; that room is above this one
-START = "start"  # tensor of an export that has its start law with it
+EXPORT_FORMAT = "2"  # of checkpoints and of what `scaletrain export` writes
+START = "start"  # tensor with the law of the first token
 BYTES = 128 << 20  # of log-probabilities that an evaluation has at once; two or three times this with what it makes
 
 #: What a teacher adds to a row of a table of runs.
@@ -36,7 +36,6 @@ COLUMNS = {
     "teacher_width": "d of the teacher",
     "teacher_params": "parameters of the teacher",
     "teacher_steps": "updates that the teacher has seen",
-    "teacher_start": "SHA-256 of the law of the first token, 16 digits",
     "temperature": "that its scores are divided by",
 }
 
@@ -93,7 +92,6 @@ class Teacher:
         """What it adds to a row of a table of runs, without the temperature."""
         values = (
             self.name, self.digest[:16], self.shape.depth, self.shape.width, self.shape.params, self.step,
-            hashlib.sha256(self.start.tobytes()).hexdigest()[:16],
         )  # fmt: skip
         return dict(zip(COLUMNS, values, strict=False))
 
@@ -108,23 +106,18 @@ class Teacher:
             ) from error
 
 
-def read_teacher(path: str | os.PathLike[str], *, start: NDArray[Any] | None = None) -> Teacher:
+def read_teacher(path: str | os.PathLike[str]) -> Teacher:
     """Teacher of a file that `scaletrain export` wrote.
 
-    Parameters
-    ----------
-    path : path
-    start : (V,) array, optional
-        Counts or probabilities of the first token, such as `Graph.start` or the token counts of a corpus; need not be
-        given for a file with a tensor `start`. A teacher says what follows, never how a sequence begins: it was trained
-        on windows, which begin anywhere. The law of what a window begins with is that of single tokens, and with it
-        samples are distributed as the teacher takes windows to be. Not from the paper (its law is unknown).
+    Its tensor `start` is the law of the first token of the data that it was trained on. A teacher says what follows,
+    never how a sequence begins: windows of text begin anywhere, and their first token has the law of single tokens. Not
+    from the paper (its law is unknown).
 
     Raises
     ------
     ValueError
-        If the file is none of those, one of another format, lacks tensors or has other ones, or the start law is not
-        given, no law, or of another vocabulary.
+        If the file is none of those, one of another format, lacks tensors or has other ones, or its start law is no
+        law of its vocabulary.
     FileNotFoundError
         If there is no file.
 
@@ -138,7 +131,7 @@ def read_teacher(path: str | os.PathLike[str], *, start: NDArray[Any] | None = N
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_state(f"{folder}/state", Trainer(pack, ring).state, pack, ring)
     ...     _ = export(f"{folder}/state", f"{folder}/model.safetensors")
-    ...     teacher = read_teacher(f"{folder}/model.safetensors", start=ring.start)
+    ...     teacher = read_teacher(f"{folder}/model.safetensors")
     >>> teacher.vocabulary, teacher.name.partition("-")[0]
     (3, 'T2L')
     """
@@ -148,14 +141,10 @@ def read_teacher(path: str | os.PathLike[str], *, start: NDArray[Any] | None = N
         step = int(header["step"])
     except (TypeError, ValueError) as error:  # json's errors are ValueErrors
         raise ValueError(f"{path} is no model of this version of scaletrain: {error}") from error
-    law: Any = tensors.pop(START, None)
-    law = law if start is None else start
+    law = tensors.pop(START, None)
     _check_tensors(tensors, shape, path)
     if law is None:
-        raise ValueError(
-            f"{path} does not say what sequences begin with. Give start, a number for each of its {shape.vocabulary} "
-            "tokens: how often each is in the data that the teacher was trained on."
-        )
+        raise ValueError(f"{path} lacks the tensor start, the law of the first token. Export it again.")
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     params = {name: value[None] for name, value in tensors.items()}

@@ -26,7 +26,7 @@ LINES = 30.0  # seconds between lines of progress where there is no terminal
 
 
 def train_command(
-    job: Annotated[Path, typer.Argument(help="TOML file with the tables graph, model, recipe and replicas.")],
+    job: Annotated[Path, typer.Argument(help="TOML file with the tables model, recipe, replicas and one of the data.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the checkpoint, runs.csv and curves.csv.")],
     device: Annotated[str, typer.Option(help="Device of torch: cpu, cuda, cuda:1.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads of a CPU; several on a busy machine are slow.")] = 1,
@@ -48,7 +48,7 @@ def train_command(
             output.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise OSError(f"{output} is no folder, or lies in a file. Choose another folder.") from None
-        for note in made.graph.notes:
+        for note in made.source.notes:
             print_note(note)
         with _progress(made) as advance:
             runs = run(made, output, device=device, progress=advance, note=print_note)
@@ -121,13 +121,15 @@ def _show(runs: pd.DataFrame, job: Job) -> None:
     shape, screen = job.pack.shape, console()
     model = f"width {shape.width}, {shape.depth} layers, {shape.params:,} parameters"
     tokens = f"{job.pack.tokens:,} in {job.pack.recipe.steps} steps of {job.pack.recipe.batch} x {shape.context}"
-    floor, counting = runs["loss_floor"].iloc[0], runs["loss_counting"].iloc[0]
-    screen.print(facts([
-        ("graph", f"{job.graph.name}, {job.graph.nodes} nodes, {job.graph.edges} directed edges"), ("model", model),
-        ("tokens", tokens), ("floor", f"{floor:.5f} nats per token; counting transitions gives {counting:.5f}"),
-    ]))  # fmt: skip
+    floor, counting = runs[["loss_floor", "loss_counting"]].astype(float).iloc[0]
+    words = [("data", job.source.words), ("model", model), ("tokens", tokens)]
+    if floor == floor:
+        beside = f"; counting transitions gives {counting:.5f}" if counting == counting else ""
+        words.append(("floor", f"{floor:.5f} nats per token{beside}"))
+    screen.print(facts(words))
     table = Table(box=None, pad_edge=False, padding=(0, 1))
-    for name in ("replica", "lr", "seed", "data_seed", "loss", "excess", "status"):
+    above = "excess" if floor == floor else "se"
+    for name in ("replica", "lr", "seed", "data_seed", "loss", above, "status"):
         table.add_column(name, justify="left" if name == "status" else "right", no_wrap=True)
     for row in runs.assign(replica=range(len(runs))).sort_values("loss").to_dict("records"):
         table.add_row(*_cells(row))
@@ -141,6 +143,7 @@ def _show(runs: pd.DataFrame, job: Job) -> None:
 
 def _cells(row: dict[Any, Any]) -> list[str]:
     loss = f"{row['loss']:.5f}" if row["loss"] == row["loss"] else "-"
-    excess = f"{row['excess']:.5f} +- {row['loss_se']:.5f}" if loss != "-" else "-"
+    excess = "-" if loss == "-" else f"{row['excess']:.5f} +- {row['loss_se']:.5f}"
+    excess = f"{row['loss_se']:.5f}" if loss != "-" and row["excess"] != row["excess"] else excess
     replica, seed, data_seed = (str(row[name]) for name in ("replica", "seed", "data_seed"))
     return [replica, f"{row['lr']:g}", seed, data_seed, loss, excess, visible(row["status"])]

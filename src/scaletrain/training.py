@@ -18,15 +18,12 @@ from torch import Tensor
 
 from .config import Pack
 from .cross_entropy import linear_cross_entropy
-from .evaluation import Evaluation, WalkEvaluator
-from .graphs import Graph
+from .evaluation import Evaluation
 from .model import Params, hidden, initial, products_in
 from .optimiser import AdamW, schedule
 from .parametrization import EMBEDDING, multiplier
-from .walks import Walks
+from .sources import Data, Source, source_of
 
-TEST_WALKS = 400  # about 20,000 positions of walks of 50 nodes
-TEST_SEED = 0  # all runs on a graph are tested on the same walks
 POINTS = 50  # of a training curve
 AHEAD = 4096  # sequences that are drawn together: small batches one by one would cost a tenth of the time
 
@@ -66,6 +63,7 @@ class Trained:
     Attributes
     ----------
     pack : Pack
+    source : Source
     params : dict of str to (R, ...) tensor
     evaluation : Evaluation
     diverged : (R,) array of bool
@@ -86,6 +84,7 @@ class Trained:
     """
 
     pack: Pack
+    source: Source
     params: Params
     evaluation: Evaluation
     diverged: NDArray[np.bool_]
@@ -107,8 +106,8 @@ class Trainer:
     Parameters
     ----------
     pack : Pack
-    graph : Graph
-        With as many nodes as the model has tokens.
+    data : Graph, NgramModel, Teacher, Corpus or Source
+        Of the vocabulary of the model.
     device : str
         Of torch.
     state : State, optional
@@ -117,11 +116,11 @@ class Trainer:
     Raises
     ------
     ValueError
-        If the vocabulary is not that of the graph, or there is no such device.
+        If the vocabulary is not that of the data, there are too few of them, or there is no such device.
 
     Examples
     --------
-    >>> from scaletrain.config import Recipe, Replica, Shape
+    >>> from scaletrain import Graph, Pack, Recipe, Replica, Shape
     >>> ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
     >>> recipe = Recipe(steps=3, batch=4)
     >>> pack = Pack(shape=Shape(vocabulary=3, width=16), recipe=recipe, replicas=(Replica(lr=0.01),))
@@ -131,13 +130,9 @@ class Trainer:
     1
     """
 
-    def __init__(self, pack: Pack, graph: Graph, *, device: str = "cpu", state: State | None = None) -> None:
-        if graph.nodes != pack.shape.vocabulary:
-            raise ValueError(
-                f"the model has a vocabulary of {pack.shape.vocabulary}, but {graph.name} has {graph.nodes} nodes: set "
-                f"vocabulary = {graph.nodes}."
-            )
-        self.pack, self.graph, self.device = pack, graph, usable(device)
+    def __init__(self, pack: Pack, data: Data, *, device: str = "cpu", state: State | None = None) -> None:
+        self.pack, self.source, self.device = pack, source_of(data), usable(device)
+        self.source.check(pack)
         self.params = initial(pack.shape, pack.recipe, [one.seed for one in pack.replicas])
         self.params = {name: value.to(self.device).requires_grad_(True) for name, value in self.params.items()}
         self.optimiser = AdamW(self.params, pack.shape, pack.recipe, [one.lr for one in pack.replicas])
@@ -146,8 +141,8 @@ class Trainer:
         self.losses: list[tuple[int, Tensor]] = []
         self.every = max(1, pack.recipe.steps // POINTS)
         seeds = sorted({one.data_seed for one in pack.replicas})
-        self._sources = [Walks(graph, pack.shape.length, seed).on(self.device) for seed in seeds]
-        self._source_of = torch.tensor([seeds.index(one.data_seed) for one in pack.replicas], device=self.device)
+        self._streams = [self.source.sequences(pack.shape.length, seed, "train", self.device) for seed in seeds]
+        self._stream_of = torch.tensor([seeds.index(one.data_seed) for one in pack.replicas], device=self.device)
         self._ahead = max(1, AHEAD // pack.recipe.batch)  # steps whose sequences are drawn together
         self._drawn: tuple[int, Tensor] | None = None
         if state is not None:
@@ -157,10 +152,11 @@ class Trainer:
         """(R, B, length) sequences of a step."""
         size, block = self.pack.recipe.batch, step // self._ahead
         if self._drawn is None or self._drawn[0] != block:
-            first, count = block * self._ahead * size, self._ahead * size
-            self._drawn = block, torch.stack([source.batch(first, count) for source in self._sources])
+            first = block * self._ahead * size
+            count = int(min(self._ahead * size, self.source.most(self.pack.shape.length) - first))
+            self._drawn = block, torch.stack([stream.batch(first, count) for stream in self._streams])
         start = step % self._ahead * size
-        return self._drawn[1][:, start : start + size][self._source_of]
+        return self._drawn[1][:, start : start + size][self._stream_of]
 
     def advance(self) -> None:
         """Make one update, whole: polite signals wait until it no longer changes anything."""
@@ -209,14 +205,14 @@ class Trainer:
         self.seconds, self.cpu_seconds = state.seconds, state.cpu_seconds
 
 
-def train(pack: Pack, graph: Graph, *, device: str = "cpu", progress: Progress | None = None) -> Trained:
-    """Train a pack on the walks of a graph, and evaluate it.
+def train(pack: Pack, data: Data, *, device: str = "cpu", progress: Progress | None = None) -> Trained:
+    """Train a pack on the walks of a graph or an n-gram model, on samples of a teacher or on text, and evaluate it.
 
     Parameters
     ----------
     pack : Pack
-    graph : Graph
-        With as many nodes as the model has tokens.
+    data : Graph, NgramModel, Teacher, Corpus or Source
+        Of the vocabulary of the model.
     device : str
         Of torch.
     progress : callable, optional
@@ -235,14 +231,14 @@ def train(pack: Pack, graph: Graph, *, device: str = "cpu", progress: Progress |
 
     Examples
     --------
-    >>> from scaletrain.config import Recipe, Replica, Shape
+    >>> from scaletrain import Graph, Pack, Recipe, Replica, Shape
     >>> ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
     >>> recipe = Recipe(steps=3, batch=4)
     >>> pack = Pack(shape=Shape(vocabulary=3, width=16), recipe=recipe, replicas=(Replica(lr=0.01),))
     >>> train(pack, ring).evaluation.loss.shape
     (1,)
     """
-    trainer = Trainer(pack, graph, device=device)
+    trainer = Trainer(pack, data, device=device)
     while trainer.step < pack.recipe.steps:
         trainer.advance()
         if progress is not None:
@@ -253,12 +249,12 @@ def train(pack: Pack, graph: Graph, *, device: str = "cpu", progress: Progress |
 def finished(trainer: Trainer) -> Trained:
     """What a trainer has made, evaluated."""
     pack = trainer.pack
-    test = Walks(trainer.graph, pack.shape.length, TEST_SEED, "test").batch(0, TEST_WALKS)
-    evaluation = WalkEvaluator(trainer.graph, test, trainer.device)(trainer.params, pack.shape, pack.recipe)
+    evaluation = trainer.source.tester(pack.shape.length, trainer.device)(trainer.params, pack.shape, pack.recipe)
     losses = torch.stack([loss for _, loss in trainer.losses]).double().cpu().numpy()  # (points, R)
     bad = ~np.isfinite(losses).all(axis=0) | ~np.isfinite(evaluation.loss)
     params = {name: value.detach() for name, value in trainer.params.items()}
-    return Trained(pack, params, evaluation, bad, _curves(trainer, losses), trainer.seconds, trainer.cpu_seconds)
+    curves, spent = _curves(trainer, losses), (trainer.seconds, trainer.cpu_seconds)
+    return Trained(pack, trainer.source, params, evaluation, bad, curves, *spent)
 
 
 def usable(device: str) -> torch.device:

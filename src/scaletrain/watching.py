@@ -11,7 +11,7 @@ from scalefit.terminal import duration
 from .jobs import Cell
 from .ledger import PACKS, Ledger
 from .statuses import State, work_folders
-from .sweeps import cost, pack_of
+from .sweeps import cost, work_of
 from .working import STEP
 
 STEADY, SPAN = 5.0, 120.0  # seconds that a speed is measured over, at least and at most
@@ -74,9 +74,9 @@ class Watch:
         """Where the sweep is now."""
         for name, description in self.ledger.packs.items():
             if name not in self._sizes:
-                pack = pack_of(description)
-                replicas = len(pack.replicas)
-                self._sizes[name] = pack.recipe.steps, replicas, replicas * cost(Cell(pack.shape, pack.recipe))
+                digest, pack = work_of(description)
+                flops = len(pack.replicas) * cost(Cell(digest, pack.shape, pack.recipe))
+                self._sizes[name] = pack.recipe.steps, len(pack.replicas), flops
         status, steps, flops = self.ledger.status(), 0.0, 0.0
         for one in status.packs:
             all_steps, replicas, all_flops = self._sizes[one.id]

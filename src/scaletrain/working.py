@@ -15,14 +15,15 @@ from scalefit.writing import write_whole
 
 from .checkpoints import made_by
 from .claiming import Claim, LostClaimError
-from .config import Pack, Replica
-from .jobs import TABLES, Cell, Job, Tables
+from .config import Replica
+from .jobs import Cell, Job, Tables, kind_of
 from .ledger import PACKS, Ledger
 from .running import CHECKPOINT, RUNS, run
-from .sweeps import Found, Sweep, described, pack_of, sweep_of
+from .statements import DATA, STATEMENT, placed, read_statement
+from .sweeps import Found, Sweep, Work, described, sweep_of, work_of
 from .training import usable
 
-STATEMENT, GRAPH, STEP = "sweep.json", "graph", "step"
+STEP = "step"
 PAUSE = 1.0  # seconds between looks at what other workers do, and between notes of the step
 STACKS = {"cpu": 1, "cuda": 48}  # replicas of a pack: on a CPU a stack gains nothing; on a GPU our choice
 IN_A_ROW = 3  # packs that fail one after another before a worker ends: it may be the device and not the packs
@@ -81,7 +82,7 @@ class Worker:
 
 @dataclass
 class Finished:
-    """Excess losses of the packs of a ledger that are done; each file is read once."""
+    """Excess losses, of text losses, of the packs of a ledger that are done; each file is read once."""
 
     ledger: Ledger
     _runs: dict[str, list[tuple[Cell, Replica, float]]] = field(default_factory=dict)
@@ -91,11 +92,16 @@ class Finished:
         new = [path for path in self.ledger.collect(RUNS) if path.parents[1].name not in self._runs]
         packs = self.ledger.packs if new else {}
         for path in new:
-            pack = pack_of(packs[path.parents[1].name])
+            digest, pack = work_of(packs[path.parents[1].name])
             with open(path, encoding="utf-8", newline="") as file:  # as text: a float of pandas may lose a digit
-                rows = [(row["run"], row["excess"]) for row in csv.DictReader(file)]
+                # text has no floor to be above
+                rows = [(row["run"], row["excess"] or row["loss"]) for row in csv.DictReader(file)]
             self._runs[path.parents[1].name] = [
-                (Cell(pack.shape, pack.recipe), pack.replicas[int(run.rpartition("-")[2])], float(excess or "nan"))
+                (
+                    Cell(digest, pack.shape, pack.recipe),
+                    pack.replicas[int(run.rpartition("-")[2])],
+                    float(excess or "nan"),
+                )
                 for run, excess in rows
             ]
         return bool(new)
@@ -120,9 +126,10 @@ def start(content: Tables, path: Path, folder: Path, *, stack: int | None = None
     content : dict
         Tables of the file.
     path : path
-        Of the file, for messages and for what [graph] names beside it.
+        Of the file, for messages and for what the data name beside it.
     folder : path
-        Of the ledger. A graph that is a file is copied there, where workers on other machines find it.
+        Of the ledger. A graph or a teacher, which are files, are copied there, where workers on other machines find
+        them; a corpus is not: they must find it under the same path.
     stack : int, optional
         Replicas of a pack at most: those of the sweep that is there, else by the device.
     device : str
@@ -151,16 +158,17 @@ def start(content: Tables, path: Path, folder: Path, *, stack: int | None = None
     >>> worked.done, runs["width"].tolist()
     (2, [16, 32])
     """
-    sweep, source = sweep_of(content, path), None
-    statement: dict[str, Any] = {**content, "graph": sweep.source.to_dict(), "digest": sweep.graph.digest}
-    if sweep.source.path is not None:
-        source = Path(sweep.source.path)
-        statement["graph"]["path"] = str(Path(GRAPH, source.name))
+    sweep, kind = sweep_of(content, path), kind_of(content)
+    entries, files = placed(sweep, content[kind])
+    statement: dict[str, Any] = {**content, kind: entries, "digests": list(sweep.sources)}
     statement = json.loads(json.dumps(statement))
     if (folder / STATEMENT).exists():
-        before = _statement(folder)
+        before = read_statement(folder)
         there = before.pop("stack")
-        changed = [f"[{name}]" if name in TABLES else name for name in statement if before[name] != statement[name]]
+        both = dict.fromkeys((*before, *statement))
+        changed = [
+            f"[{name}]" if name != "digests" else "data" for name in both if before.get(name) != statement.get(name)
+        ]
         if changed:
             raise ValueError(f"{folder} has another sweep, with other {', '.join(changed)}. Choose another folder.")
         if stack not in (None, there):
@@ -170,14 +178,14 @@ def start(content: Tables, path: Path, folder: Path, *, stack: int | None = None
     first = sweep.needs({}, stack=stack)
     _check_names(folder, first)
     try:
-        (folder / GRAPH if source else folder).mkdir(parents=True, exist_ok=True)
+        (folder / DATA if files else folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or error
         raise OSError(f"{folder} cannot be a folder of a sweep ({reason}). Choose another with -o.") from error
-    if source:
-        write_whole(folder / GRAPH / source.name, source.read_bytes())
+    for file in files:
+        write_whole(folder / DATA / file.name, file.read_bytes())
     write_whole(folder / STATEMENT, json.dumps({**statement, "stack": stack}, indent=1) + "\n")  # before any pack
-    Ledger.create(folder, _descriptions(sweep, first))
+    Ledger.create(folder, {name: described(one) for name, one in first.items()})
     return sweep
 
 
@@ -187,15 +195,15 @@ def resumed(folder: Path) -> tuple[Sweep, int]:
     Raises
     ------
     ValueError
-        If there is none, its graph comes out as another one here, or another version of scaletrain made it.
+        If there is none, its data come out as others here, or another version of scaletrain made it.
     """
-    content = _statement(folder)
-    stack, digest = content.pop("stack"), content.pop("digest")
+    content = read_statement(folder)
+    stack, digests = content.pop("stack"), content.pop("digests")
     sweep = sweep_of(content, folder / STATEMENT)
-    if sweep.graph.digest != digest:
+    if list(sweep.sources) != digests:
         raise ValueError(
-            f"the graph of {folder} is another one here: its file was changed, or another version of networkx draws "
-            "it. Use what the sweep began with, or start it anew in another folder."
+            f"the data of {folder} are others here: a file or a corpus was changed, or another version of networkx "
+            "draws the graph. Use what the sweep began with, or start it anew in another folder."
         )
     _check_names(folder, sweep.needs({}, stack=stack))
     return sweep, stack
@@ -264,30 +272,26 @@ def extend(sweep: Sweep, finished: Finished, *, stack: int) -> int:
     """Add the packs that the finished ones ask for; how many there were."""
     if not sweep.search:
         return 0
-    return _add(sweep, finished.ledger, sweep.needs(finished.found(sweep.seeds), stack=stack))
+    return _add(finished.ledger, sweep.needs(finished.found(sweep.seeds), stack=stack))
 
 
 def refine(sweep: Sweep, ledger: Ledger, *, stack: int) -> int:
     """Add packs at the learning rates that finished cells lack, beyond an edge or between two; how many there were."""
     finished = Finished(ledger)
     finished.look()
-    return _add(sweep, ledger, sweep.refinements(finished.found(sweep.seeds), stack=stack))
+    return _add(ledger, sweep.refinements(finished.found(sweep.seeds), stack=stack))
 
 
-def _add(sweep: Sweep, ledger: Ledger, packs: dict[str, Pack]) -> int:
+def _add(ledger: Ledger, packs: dict[str, Work]) -> int:
     """Add those of the packs that the ledger does not know."""
     known = ledger.packs
-    new = {name: pack for name, pack in packs.items() if name not in known}
+    new = {name: described(one) for name, one in packs.items() if name not in known}
     if new:
-        Ledger.create(ledger.folder, _descriptions(sweep, new), stale=ledger.stale)
+        Ledger.create(ledger.folder, new, stale=ledger.stale)
     return len(new)
 
 
-def _descriptions(sweep: Sweep, packs: dict[str, Pack]) -> dict[str, dict[str, Any]]:
-    return {name: described(sweep, pack) for name, pack in packs.items()}
-
-
-def _check_names(folder: Path, first: dict[str, Pack]) -> None:
+def _check_names(folder: Path, first: dict[str, Work]) -> None:
     """Refuse packs that have other names here: they would be trained again, beside those that are there."""
     known = [path.name for path in (folder / PACKS).glob("[!.]*")]
     if known and not any(name in known for name in first):
@@ -297,23 +301,9 @@ def _check_names(folder: Path, first: dict[str, Pack]) -> None:
         )
 
 
-def _statement(folder: Path) -> dict[str, Any]:
-    """What sweep the folder has."""
-    target = folder / STATEMENT
-    if not target.is_file():
-        raise ValueError(f"{folder} has no sweep. Start one with: scaletrain run SWEEP -o {folder}")
-    try:
-        content = dict(json.loads(target.read_text(encoding="utf-8")))
-        if set(content) != {*TABLES, "digest", "stack"}:
-            raise ValueError("it has other entries")
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{target} is no sweep of scaletrain ({error}). Choose another folder.") from error
-    return content
-
-
 def _train(sweep: Sweep, claim: Claim, device: str, pulse: Callable[[], None]) -> None:
     """Train the pack of a claim in its folder."""
-    pack, told = pack_of(claim.pack), 0.0
+    (digest, pack), told = work_of(claim.pack), 0.0
 
     def advance(done: int, total: int) -> None:
         nonlocal told
@@ -325,7 +315,7 @@ def _train(sweep: Sweep, claim: Claim, device: str, pulse: Callable[[], None]) -
 
     with claim:
         _drop_torn(claim.folder / CHECKPOINT)
-        run(Job(sweep.graph, pack), claim.folder, device=device, progress=advance)
+        run(Job(sweep.sources[digest], pack), claim.folder, device=device, progress=advance)
         folder = claim.done()
     for name in (CHECKPOINT, STEP):  # after the pack is done: until then the checkpoint is needed
         (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,281 @@
+"""What models are trained on: walks, n-grams, teachers and text behind one door, and their tables of a TOML."""
+
+import math
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from scaletrain import Graph, Pack, Recipe, Replica, Shape, Trainer, prepare, train
+from scaletrain.checkpoints import export, identity, load_state, save_state
+from scaletrain.corpora import Corpus, Windows
+from scaletrain.counted_models import bigram_graph, counted, ngram_model
+from scaletrain.data_recipes import KINDS, NgramRecipe, TeacherRecipe, TextRecipe, built, recipe_of
+from scaletrain.evaluation import TextEvaluator, WalkEvaluator
+from scaletrain.graph_recipes import GraphRecipe
+from scaletrain.jobs import read_job
+from scaletrain.model import initial, logits
+from scaletrain.ngram_models import NgramWalks
+from scaletrain.results import COLUMNS, runs_of
+from scaletrain.sources import TEST_SEQUENCES, sampled, source_of
+from scaletrain.sweeps import read_sweep
+from scaletrain.teachers import read_teacher
+
+LENGTH = 12
+REST = """
+model = {width = 16, length = 12}
+recipe = {steps = 6, batch = 4}
+replicas = {lr = [0.01, 0.02]}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A corpus of letters, and a teacher of it."""
+    path = tmp_path_factory.mktemp("sources")
+    chance = np.random.default_rng(0)
+    words = ["abba", "cab", "dead", "bead", "cede", "face", "fade"]
+    texts = [" ".join(chance.choice(words, 60)) for _ in range(60)]
+    (path / "words.txt").write_text("\n#\n".join(texts))
+    corpus = prepare(path / "words.txt", path / "corpus", tokenizer="byte", separator="\n#\n", test_share=0.2)
+    pack = packed(corpus.vocabulary, steps=6)
+    trainer = Trainer(pack, corpus)
+    for _ in range(6):
+        trainer.advance()
+    save_state(path / "state", trainer.state, pack, corpus)
+    export(path / "state", path / "teacher.safetensors")
+    return path
+
+
+@pytest.fixture(scope="module")
+def corpus(folder):
+    return Corpus.read(folder / "corpus")
+
+
+@pytest.fixture(scope="module")
+def every(folder, corpus):
+    """A source of each kind."""
+    return {
+        "walks": source_of(bigram_graph(counted(corpus, order=2))),
+        "ngrams": source_of(ngram_model(counted(corpus, order=3))),
+        "teacher": source_of(read_teacher(folder / "teacher.safetensors")),
+        "text": source_of(corpus),
+    }
+
+
+def packed(vocabulary, *, steps=4, length=LENGTH, seeds=(0,)):
+    return Pack(
+        shape=Shape(vocabulary=vocabulary, width=16, length=length), recipe=Recipe(steps=steps, batch=4),
+        replicas=tuple(Replica(lr=0.01, seed=seed, data_seed=seed) for seed in seeds),
+    )  # fmt: skip
+
+
+KIND = pytest.mark.parametrize("kind", ["walks", "ngrams", "teacher", "text"])
+
+
+@KIND
+def test_every_source_trains_and_fills_its_columns(every, kind):
+    source = every[kind]
+    runs = runs_of(train(packed(source.vocabulary, seeds=(0, 1)), source), device="cpu")
+    assert list(runs) == list(COLUMNS)
+    assert (runs["source"] == kind).all()
+    assert (runs["dataset"] == source.name).all()
+    assert runs["loss"].between(0, 1.1 * math.log(source.vocabulary)).all()
+    if kind == "text":
+        assert runs[["loss_floor", "excess", "loss_counting"]].isna().all(axis=None)
+    else:
+        np.testing.assert_allclose(runs["excess"], runs["loss"] - runs["loss_floor"], rtol=1e-9)
+        assert (runs["excess"] > 0).all()
+    assert runs["loss_counting"].notna().all() == (kind == "walks")
+
+
+@KIND
+def test_training_and_test_sequences_differ_and_the_latter_are_always_the_same(every, kind):
+    source, cpu = every[kind], torch.device("cpu")
+    some = [source.sequences(LENGTH, seed, split, cpu).batch(0, 8) for seed, split in ((0, "train"), (0, "test"))]
+    assert some[0].shape == (8, LENGTH)
+    assert some[0].dtype == torch.int64
+    assert not torch.equal(*some)
+    again = source.sequences(LENGTH, 1, "train", cpu).batch(0, 8)
+    assert not torch.equal(some[0], again)
+    params = initial(Shape(vocabulary=source.vocabulary, width=16, length=LENGTH), Recipe(steps=1), [0])
+    shape, recipe = Shape(vocabulary=source.vocabulary, width=16, length=LENGTH), Recipe(steps=1)
+    made = [source.tester(LENGTH, cpu)(params, shape, recipe) for _ in range(2)]
+    assert made[0].loss == made[1].loss
+    assert made[0].tokens == (LENGTH - 1) * min(TEST_SEQUENCES, source.tests(LENGTH))
+
+
+@KIND
+def test_a_run_goes_on_bit_by_bit(every, kind, tmp_path):
+    source = every[kind]
+    pack = packed(source.vocabulary)
+    half, whole = Trainer(pack, source), Trainer(pack, source)
+    for _ in range(2):
+        half.advance()
+    save_state(tmp_path / "state", half.state, pack, source)
+    rest = Trainer(pack, source, state=load_state(tmp_path / "state", pack, source))
+    for _ in range(2):
+        rest.advance()
+    for _ in range(4):
+        whole.advance()
+    assert all(torch.equal(rest.params[name], whole.params[name]) for name in whole.params)
+
+
+def test_identities_differ_by_the_data(every):
+    pack = packed(257)
+    assert len({identity(pack, source) for source in every.values()}) == 4
+
+
+def test_the_loss_of_text_is_the_cross_entropy_on_held_out_windows(corpus):
+    windows = Windows(corpus, LENGTH, 0, "test").batch(0, 20)
+    shape, recipe = Shape(vocabulary=corpus.vocabulary, width=16, length=LENGTH), Recipe(steps=1)
+    params = {**initial(shape, recipe, [0, 1])}
+    params["embedding"] = params["embedding"] * 20
+    made = TextEvaluator(windows)(params, shape, recipe)
+    tokens = torch.as_tensor(windows, dtype=torch.int64)
+    with torch.no_grad():
+        scores = torch.log_softmax(logits(params, tokens[None, :, :-1].expand(2, -1, -1), shape, recipe).double(), -1)
+    follow = tokens[None, :, 1:, None].expand(2, -1, -1, 1)
+    losses = -scores.gather(3, follow)[..., 0].numpy()
+    np.testing.assert_allclose(made.loss, losses.mean(axis=(1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(made.loss_se, losses.mean(axis=2).std(axis=1, ddof=1) / math.sqrt(20), rtol=1e-5)
+    assert math.isnan(made.floor)
+    assert np.isnan(made.divergence).all()
+
+
+def test_text_is_seen_once_and_says_how_much_there_is(corpus):
+    source = source_of(corpus)
+    there = Windows(corpus, LENGTH, 0).windows
+    assert source.most(LENGTH) == there
+    steps = there // 4
+    trainer = Trainer(packed(corpus.vocabulary, steps=steps), source)
+    seen = torch.cat([trainer.batch(step)[0] for step in range(steps)]).numpy()
+    assert len(np.unique(seen, axis=0)) == len(np.unique(Windows(corpus, LENGTH, 0).batch(0, steps * 4), axis=0))
+    with pytest.raises(ValueError, match=f"has {there:,} sequences of 12 tokens.*prepare more text"):
+        Trainer(packed(corpus.vocabulary, steps=steps + 1), source)
+
+
+@pytest.mark.parametrize(("order", "skip"), [(2, 1), (3, 1), (3, 2), (2, 3)])
+def test_ngrams_are_judged_by_their_exact_laws(corpus, order, skip):
+    model = ngram_model(counted(corpus, order=order, skip=skip))
+    walks = NgramWalks(model, LENGTH, 0, "test").batch(0, 30)
+    shape, recipe = Shape(vocabulary=model.vocabulary, width=16, length=LENGTH), Recipe(steps=1)
+    params = initial(shape, recipe, [0])
+    params["embedding"] = params["embedding"] * 20
+    made = WalkEvaluator(model, walks)(params, shape, recipe)
+    with torch.no_grad():
+        tokens = torch.as_tensor(walks[None, :, :-1], dtype=torch.int64)
+        log_q = torch.log_softmax(logits(params, tokens, shape, recipe).double(), -1)[0].numpy()
+    expected = []
+    for place in range(1, LENGTH):
+        laws = model.next_probabilities(walks[:, :place])
+        rows = np.repeat(np.arange(len(walks)), np.diff(laws.indptr))
+        terms = laws.chances * (np.log(laws.chances) - log_q[rows, place - 1, laws.targets])
+        expected.append(np.bincount(rows, terms, len(walks)))
+    np.testing.assert_allclose(made.divergence[0], np.mean(expected), rtol=1e-6)
+    assert made.floor == model.floor(LENGTH)
+
+
+def test_the_graph_of_bigrams_and_the_model_of_bigrams_have_one_floor(corpus):
+    counts = counted(corpus, order=2)
+    assert ngram_model(counts).floor(LENGTH) == pytest.approx(bigram_graph(counts).floor(LENGTH), rel=1e-12)
+
+
+def test_a_trained_model_is_never_below_the_floor_of_bigrams(corpus):
+    source = source_of(ngram_model(counted(corpus, order=2)))
+    pack = Pack(
+        shape=Shape(vocabulary=source.vocabulary, width=32, length=LENGTH),
+        recipe=Recipe(steps=150, batch=40, embedding_lr=4.0), replicas=(Replica(lr=0.02),),
+    )  # fmt: skip
+    made = train(pack, source).evaluation
+    assert 0 < made.divergence[0] < 0.1
+
+
+def test_a_temperature_is_another_source(folder):
+    teacher = read_teacher(folder / "teacher.safetensors")
+    cold, warm = sampled(teacher, temperature=0.5), source_of(teacher)
+    assert cold.digest != warm.digest
+    assert cold.name == f"{warm.name}-0.5"
+    assert cold.columns["temperature"] == 0.5
+    with pytest.raises(ValueError, match="trained on sequences of 12 tokens"):
+        Trainer(packed(warm.vocabulary, length=13), warm)
+
+
+def test_other_things_and_other_vocabularies_are_refused(every):
+    with pytest.raises(TypeError, match="not on a str"):
+        source_of("corpus")
+    with pytest.raises(ValueError, match=r"vocabulary of 5, but that of .* is 257"):
+        Trainer(packed(5), every["text"])
+
+
+@pytest.mark.parametrize(
+    ("table", "source", "columns"),
+    [
+        ('graph = {kind = "bigrams", path = "corpus"}', "walks", {"kappa": 0.0}),
+        ('graph = {kind = "bigrams", path = "corpus", kappa = 0.5}', "walks", {"kappa": 0.5}),
+        ('ngrams = {path = "corpus", order = 3, skip = 2}', "ngrams", {"order": 3, "skip": 2}),
+        ('ngrams = {path = "corpus", order = 3, mixture = 0.25}', "ngrams", {"order": 3, "mixture": 0.25}),
+        ('teacher = {path = "teacher.safetensors", temperature = 0.7}', "teacher", {"temperature": 0.7}),
+        ('text = {path = "corpus"}', "text", {}),
+    ],
+)
+def test_each_kind_of_data_is_a_table_of_a_job(folder, table, source, columns):
+    (folder / "job.toml").write_text(table + REST)
+    job = read_job(folder / "job.toml")
+    assert {**job.source.columns, **columns, "source": source} == job.source.columns
+    assert job.pack.shape.vocabulary == job.source.vocabulary
+
+
+def test_entries_of_the_data_may_be_lists_in_a_sweep(folder):
+    table = 'ngrams = {path = "corpus", order = 3, mixture = [0.0, 0.5, 1.0]}'
+    (folder / "sweep.toml").write_text(table + REST)
+    sweep = read_sweep(folder / "sweep.toml")
+    assert [one.columns["mixture"] for one in sweep.sources.values()] == [0.0, 0.5, 1.0]
+    assert len({cell.digest for cell in sweep.cells}) == 3
+    packs = sweep.needs({}, stack=1)
+    assert sorted(digest for digest, _ in packs.values()) == sorted(2 * list(sweep.sources))
+    assert all(sweep.neighbour(cell) is None for cell in sweep.cells)  # no model learns from one on other data
+    with pytest.raises(ValueError, match="has 3 data, models or data sizes"):
+        read_job(folder / "sweep.toml")
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("", "has no table of the data; there are .*one of .graph., .ngrams., .teacher., .text."),
+        ('text = {path = "corpus"}\nngrams = {path = "corpus"}', "has .ngrams. and .text.; there are"),
+        ('text = {folder = "corpus"}', r"\[text\]: has 'folder', which is unknown; there are path"),
+        ("text = {}", r"\[text\]: lacks path"),
+        ('ngrams = {path = "corpus", ordre = 3}', "Did you mean 'order'"),
+        ('ngrams = {path = "corpus", order = 1}', r"\[ngrams\]: order .*from 2 on, not 1"),
+        ('ngrams = {path = "corpus", mixture = 0.5}', "has order 3, not 2: set order = 3"),
+        ('ngrams = {path = "corpus", order = 3, mixture = 1.5}', "from 0 .bigrams. to 1"),
+        ('teacher = {path = "corpus"}', "there is no teacher"),
+        ('teacher = {path = "teacher.safetensors", temperature = 0}', "temperature must be a finite number, positive"),
+        ('text = {path = "none"}', "holds no corpus"),
+        ("text = {path = 3}", "path must be the name of a file or folder, not 3"),
+        ('graph = {kind = "bigrams"}', "path is missing"),
+        ('graph = {kind = "erdos_renyi", nodes = 30, edges = 90, threshold = 1}', "threshold is for bigrams"),
+    ],
+)
+def test_what_is_wrong_with_the_data_is_named_with_its_place(folder, table, words):
+    (folder / "job.toml").write_text(table + REST)
+    with pytest.raises((ValueError, OSError), match=words):
+        read_job(folder / "job.toml")
+
+
+def test_recipes_survive_their_dictionaries(folder):
+    recipes = (NgramRecipe(path="c", order=3, mixture=0.5), TeacherRecipe(path="t"), TextRecipe(path="c"))
+    for kind, recipe in zip(("ngrams", "teacher", "text"), recipes, strict=True):
+        assert recipe_of(kind, recipe.to_dict()) == recipe
+    assert set(KINDS) == {"graph", "ngrams", "teacher", "text"}
+    graph = GraphRecipe.from_dict({"kind": "bigrams", "path": "corpus", "threshold": 1}, folder=folder)
+    assert built(graph).vocabulary <= built(GraphRecipe(kind="bigrams", path=str(folder / "corpus"))).vocabulary
+    assert GraphRecipe.from_dict(graph.to_dict()) == graph
+    assert GraphRecipe.parse(str(folder / "corpus")).kind == "bigrams"
+
+
+def test_a_plain_graph_is_trained_on_as_before():
+    ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
+    assert identity(packed(3), ring) == identity(packed(3), source_of(ring))
