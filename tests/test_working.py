@@ -423,7 +423,7 @@ def test_a_graph_of_a_file_goes_with_the_sweep_and_may_not_change(tmp_path):
     with pytest.raises(ValueError, match="has another sweep, with other data"):
         begin(folder, text)
     (folder / "data" / "ring.txt").write_text(ring + "0 3\n")
-    with pytest.raises(ValueError, match=r"the graph of .* is another one here"):
+    with pytest.raises(ValueError, match=r"the data of .* are others here"):
         finish(folder)
 
 
