@@ -20,12 +20,12 @@ import numpy as np
 
 from common import Row
 from scaletrain.corpora import Corpus, Windows
+from scaletrain.counted_models import counted
 from scaletrain.preparing import prepare
 
 SIZES, GOAL = (10_000_000, 40_000_000), 1_000_000_000  # tokens
 LIMIT = 4e9  # bytes, of the issue
 LETTERS, DOCUMENT = 26, 1000
-BLOCK = 1 << 22  # tokens that are counted at once
 
 
 class Stream:
@@ -74,13 +74,11 @@ def _one(tokens: int) -> Row:
 
 
 def _count(corpus: Corpus) -> None:
-    """Pairs of neighbours within the corpus, some at a time; every letter must follow every letter."""
-    counts = np.zeros(corpus.vocabulary**2, dtype=np.int64)
-    for start in range(0, len(corpus.tokens), BLOCK):
-        some = corpus.tokens[start : start + BLOCK + 1].astype(np.int64)
-        counts += np.bincount(some[:-1] * corpus.vocabulary + some[1:], minlength=len(counts))
-    if counts.sum() != len(corpus.tokens) - 1 or np.count_nonzero(counts) != LETTERS**2 + 2 * LETTERS:
-        raise AssertionError("the pairs that were counted are not those of the stream.")
+    """Bigrams and trigrams of the train split; every letter must follow every letter."""
+    bigrams, trigrams = (counted(corpus, order=order) for order in (2, 3))
+    lost = len(corpus.split("train").documents) - 1  # a document has one trigram fewer than bigrams
+    if bigrams.distinct != LETTERS**2 + LETTERS or bigrams.seen - trigrams.seen != lost:
+        raise AssertionError("the n-grams that were counted are not those of the stream.")
 
 
 def _peak() -> int:

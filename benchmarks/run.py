@@ -25,9 +25,11 @@ import scipy
 
 import allocation
 import bootstrap
+import corpora
 import kernel
 import network
 import solver
+import teacher
 import trainer
 import walks
 from common import REFITS, ROOT, Row, geometric_mean
@@ -69,6 +71,7 @@ def render(results: dict[str, Any]) -> str:
         *surface_section(results["kernel"], results["network"], results["allocation"]),
         *memory_section(results["memory"]), *peer_section(results["peer"]), *missed_section(results["missed_refits"]),
         *walks_section(results["walks"]), *trainer_section(results["trainer"]),
+        *teacher_section(results["teacher"]), *corpora_section(results["corpora"]),
     ]) + "\n"  # fmt: skip
 
 
@@ -231,12 +234,46 @@ def trainer_section(results: dict[str, list[Row]]) -> list[str]:
     ]  # fmt: skip
 
 
+def teacher_section(rows: list[Row]) -> list[str]:
+    text = """Tokens that are sampled from a teacher in a CPU-second, with keys and values of earlier tokens kept, in
+        float64 on one thread, 256 sequences of 50 tokens at a time. The baseline is a forward pass of the whole prefix
+        for every token, by the same random numbers; how many of its sequences are the same ones, bit by bit."""
+    return [
+        "", "## Samples of a teacher", *paragraph(text),
+        *table("| vocabulary | width | layers | tokens per CPU-second | without a cache | ratio | same sequences |", [
+            f"| {r['vocabulary']} | {r['width']} | {r['depth']} | {r['tokens_per_cpu_s']:,.0f} | "
+            f"{r['without_cache']:,.0f} | {r['ratio']:.1f}x | {r['same_sequences']:.0%} |" for r in rows
+        ]),
+    ]  # fmt: skip
+
+
+def corpora_section(rows: list[Row]) -> list[str]:
+    text = """Peak memory of a process that prepares a synthetic stream of random letters with the byte tokenizer, then
+        counts its bigrams and trigrams and reads it in windows; mapped pages of files are in it. What grows between the
+        two sizes is extrapolated to 10^9 tokens."""
+    last = rows[-1]
+    goals = ", ".join(
+        f"{stage} {last[f'{stage}_bytes_per_token']:.2f} bytes per token, {last[f'{stage}_bytes_at_goal'] / 1e9:.2f} GB"
+        for stage in ("prepared", "counted")
+    )
+    worst = max(last[f"{stage}_bytes_at_goal"] for stage in ("prepared", "counted"))
+    return [
+        "", "## Memory of a corpus", *paragraph(text),
+        *table("| tokens | MB after imports | peak, prepared | peak, counted | s, prepared | s, counted |", [
+            f"| {r['tokens']:.0e} | {r['imported_bytes'] / 1e6:.0f} | {r['prepared_bytes'] / 1e6:.0f} | "
+            f"{r['counted_bytes'] / 1e6:.0f} | {r['prepared_s']:.1f} | {r['counted_s']:.1f} |" for r in rows
+        ]),
+        *paragraph(f"Growth, and 10^9 tokens by it: {goals}; goal 4 GB {met(worst < corpora.LIMIT)}."),
+    ]  # fmt: skip
+
+
 #: What is measured, by name; each is given whether the run is a quick one.
 SECTIONS: dict[str, Callable[[bool], Any]] = {
     "curves": bootstrap.curve_jobs, "surface": bootstrap.surface_job, "peer": bootstrap.peer,
     "memory": lambda quick: bootstrap.memory(), "solver": solver.solver_rows, "missed_refits": solver.missed_refits,
     "kernel": kernel.kernel_rows, "network": network.network_rows, "allocation": allocation.rows,
     "walks": walks.walk_rows, "trainer": trainer.trainer_rows,
+    "teacher": teacher.teacher_rows, "corpora": corpora.corpus_rows,
 }  # fmt: skip
 
 

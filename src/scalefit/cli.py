@@ -17,6 +17,7 @@ import typer
 
 from . import __version__, interval_options, options, surface_options
 from .interval_options import Asked
+from .ladder_command import ladder_command
 from .optimal_command import optimal_command
 from .outcomes import (
     EXIT_CODES,
@@ -220,6 +221,7 @@ def curves_command(
 app.command("surface", epilog=EXIT_CODES)(surface_command)
 app.command("optimal", epilog=EXIT_CODES)(optimal_command)
 app.command("validate", epilog=EXIT_CODES)(validate_command)
+app.command("ladder", epilog=EXIT_CODES)(ladder_command)
 app.command("report", epilog=EXIT_CODES)(report_command)
 
 

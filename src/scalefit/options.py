@@ -133,7 +133,11 @@ def read_table(
     if flops is not None and flops not in RULES:
         raise usage("--flops", f"there is no rule {flops!r}; there is {', '.join(RULES)}.")
     table = _open(name, renamed, flops, drop_invalid)
-    table = table.where(*where) if where else table
+    return tuned(table.where(*where) if where else table, best)
+
+
+def tuned(table: LossTable, best: Sequence[str] | None) -> LossTable:
+    """The lowest loss over settings of each configuration, seeds averaged first; the table itself if none is named."""
     if not best:
         return table
     seeds = [name for name in table.columns if (name == "seed" or name.endswith("_seed")) and name not in best]

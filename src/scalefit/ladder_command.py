@@ -1,0 +1,120 @@
+"""The command of the entropy ladder: `scalefit ladder`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import interval_options, options
+from .outcomes import check_targets, exit_code, one_message, save_picture, to_json
+from .terminal import console, facts, status_line, visible, working
+
+if TYPE_CHECKING:
+    from .ladder import EntropyLadder
+    from .table import LossTable
+
+
+def ladder_command(
+    tables: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TABLE...",
+            help="Files or names of data sets: one table each, or one table of several with --split.",
+        ),
+    ],
+    split: Annotated[
+        str | None,
+        options.option("Table", "Column that tells the data sets of a table apart.", "--split", metavar="COLUMN"),
+    ] = None,
+    columns: options.Columns = None,
+    flops: options.Flops = None,
+    where: options.Where = None,
+    best: options.Best = None,
+    drop_invalid: options.DropInvalid = False,
+    resamples: interval_options.Resamples = None,
+    seed: interval_options.Seed = None,
+    level: interval_options.Level = None,
+    as_json: options.AsJson = False,
+    output: options.Output = None,
+    plot: Annotated[
+        Path | None, options.option("Output", "Draw exponents over entropies.", "--plot", metavar="FILE.png|.pdf|.svg")
+    ] = None,
+) -> None:  # fmt: skip
+    """Order data sets by the smallest offset fitted to them, and show their exponents against it."""
+    with one_message():
+        for table in tables:
+            check_targets(table, output, plot)
+        with working("fitting slices of every data set") as progress:
+            from .ladder import entropy_ladder
+
+            read: dict[str, Any] = {
+                "columns": columns, "flops": flops, "where": where, "best": None, "drop_invalid": drop_invalid,
+            }  # fmt: skip
+            sets = [pair for table in tables for pair in _sets(table, split, options.read_table(table, **read))]
+            asked = {"resamples": resamples, "seed": seed, "level": level}
+            chosen: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+            ladder = entropy_ladder(
+                [(name, options.tuned(runs, best)) for name, runs in sets], progress=progress, **chosen
+            )
+        if plot is not None:
+            from .ladder_plots import plot_ladder
+
+            save_picture(plot_ladder(ladder).figure, plot)
+        content = to_json(ladder.to_dict())
+        if output is not None:
+            from .writing import write_whole
+
+            write_whole(output, content + "\n")
+        if as_json:
+            typer.echo(content)
+        else:
+            _show(ladder)
+    raise typer.Exit(exit_code(ladder.ok, refused=False))  # an interval that is refused is not ok
+
+
+def _sets(table: str, split: str | None, runs: LossTable) -> Sequence[tuple[str, LossTable]]:
+    """Data sets of a table, by name."""
+    if split is None:
+        several = sorted(set(map(str, runs["dataset"]))) if "dataset" in runs else []
+        if len(several) > 1:
+            raise ValueError(
+                f"the column dataset of {table} has {len(several)} values ({', '.join(several[:4])}). Say that they "
+                "are data sets of their own: --split dataset"
+            )
+        return [(Path(table).stem if Path(table).exists() else table, runs)]
+    if split not in runs:
+        raise ValueError(f"{table} has no column {split!r}. Its columns are {', '.join(runs.columns)}.")
+    values = runs[split].astype(str)
+    return [(name, runs.where(values == name)) for name in dict.fromkeys(values)]
+
+
+def _show(ladder: EntropyLadder) -> None:
+    """The ladder on the screen: status first, then a row per data set."""
+    from rich.table import Table
+
+    percent = f"{100 * ladder.level:g} %"
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("data set", overflow="fold")
+    for name in ("entropy", percent, "alpha", percent, "beta", percent):
+        table.add_column(name, justify="right", no_wrap=True)
+    for rung in ladder:
+        cells = [
+            cell
+            for one in (rung.entropy, rung.alpha, rung.beta)
+            for cell in (f"{one.estimate:.3g}", "refused" if one.refused else f"{one.low:.3g} to {one.high:.3g}")
+        ]
+        table.add_row(visible(rung.name), *cells)
+    sentences = ladder.notes or (f"all slices of {len(ladder)} data sets are ok",)
+    screen = console()
+    screen.print(status_line(ladder.ok, sentences))
+    screen.print()
+    screen.print(table)
+    screen.print()
+    screen.print(facts([
+        ("entropy", "smallest E of any slice, nats per token"),
+        ("alpha", "of L(params) at each number of tokens, mean over slices"),
+        ("beta", "of L(tokens) at each number of parameters, mean over slices"),
+    ]))  # fmt: skip

@@ -1,0 +1,79 @@
+"""`scalefit ladder`: several tables, or one of several data sets."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import scalefit as sf
+from scalefit.cli import app
+
+DESIGN = sf.grid(params=np.geomspace(1e6, 1e9, 6), tokens=np.geomspace(1e7, 1e10, 6))
+LAWS = {
+    "text": sf.Chinchilla(E=1.7, A=50, B=200, alpha=0.3, beta=0.3),
+    "bigram": sf.Chinchilla(E=4.0, A=900, B=9000, alpha=0.6, beta=0.6),
+}
+FEW = ["--resamples", "60"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frames = {name: sf.simulate(law, DESIGN, noise=0.001).to_frame() for name, law in LAWS.items()}
+    for name, frame in frames.items():
+        frame.to_csv(f"{name}.csv", index=False)
+    pd.concat([frame.assign(dataset=name) for name, frame in frames.items()]).to_csv("both.csv", index=False)
+    rates = [frame.assign(dataset=name, lr=lr, loss=frame["loss"] + worse)
+             for name, frame in frames.items() for lr, worse in ((0.1, 0.0), (0.2, 0.3))]  # fmt: skip
+    pd.concat(rates).to_csv("rates.csv", index=False)
+    return tmp_path
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["ladder", *words, *FEW], env={"COLUMNS": "100"})
+
+
+def rungs(result):
+    return json.loads(result.stdout)["rungs"]
+
+
+def test_tables_are_data_sets_named_by_their_files(folder):
+    result = run("text.csv", "bigram.csv", "--json")
+    assert [rung["dataset"] for rung in rungs(result)] == ["bigram", "text"]
+    assert rungs(result)[0]["alpha"]["estimate"] == pytest.approx(0.6, abs=0.05)
+
+
+def test_one_table_of_several_is_the_same_ladder(folder):
+    apart, together = run("text.csv", "bigram.csv", "--json"), run("both.csv", "--split", "dataset", "--json")
+    assert rungs(apart) == rungs(together)
+    tuned = run("rates.csv", "--split", "dataset", "--best", "lr", "--json")
+    assert [rung["entropy"]["estimate"] for rung in rungs(tuned)] == [
+        rung["entropy"]["estimate"] for rung in rungs(apart)
+    ]
+
+
+def test_the_screen_says_what_the_numbers_are(folder):
+    result = run("text.csv", "bigram.csv", "--plot", "ladder.png", "-o", "ladder.json")
+    assert result.exit_code == (0 if "OK" in result.stdout and "NOT OK" not in result.stdout else 3)
+    assert "smallest E of any slice, nats per token" in result.stdout
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines if line.startswith(("bigram", "text"))][-2:] == ["bigram", "text"]
+    assert (folder / "ladder.png").read_bytes()[:4] == b"\x89PNG"
+    assert json.loads((folder / "ladder.json").read_text())["level"] == 0.95
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["both.csv"], "has 2 values (bigram, text). Say that they are data sets of their own: --split dataset"),
+        (["both.csv", "--split", "data"], "both.csv has no column 'data'"),
+        (["text.csv", "text.csv"], "'text' is given twice"),
+        (["none.csv"], "there is no file 'none.csv'"),
+    ],
+)
+def test_what_is_no_ladder_is_refused(folder, words, message):
+    result = run(*words)
+    assert result.exit_code == 1
+    assert message in " ".join(result.stderr.split())
