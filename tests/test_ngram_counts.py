@@ -170,7 +170,8 @@ BOUNDS = "documents must be whole numbers that rise from 0 to the 400 tokens"
         (TEXT, None, {"order": 2.0}, "order must be a whole number from 2 on, not 2.0"),
         (TEXT, None, {"skip": 0}, "skip must be a whole number from 1 on, not 0"),
         (TEXT, None, {"vocabulary": 0}, "vocabulary must be a whole number from 1 on, not 0"),
-        (TEXT, None, {"vocabulary": 50257, "order": 5}, r"more than 2\^63. Count at most 4-grams"),
+        (TEXT, None, {"vocabulary": 50257, "order": 5}, r"are 2\^63 or more. Count at most 4-grams"),
+        (TEXT, None, {"vocabulary": 512, "order": 7}, r"are 2\^63 or more. Count at most 6-grams"),  # 2^63 itself
         (TEXT, [1, 400], {}, BOUNDS),
         (TEXT, [0, 399], {}, BOUNDS),
         (TEXT, [0, 300, 200, 400], {}, BOUNDS),

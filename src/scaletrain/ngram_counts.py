@@ -277,8 +277,8 @@ def _checked(tokens: Any, documents: Any, order: int, vocabulary: int, skip: int
     check_whole("vocabulary", vocabulary, 1)
     check_whole("skip", skip, 1)
     if vocabulary**order >= 1 << 63:
-        most = int(63 * math.log(2) / math.log(vocabulary))
-        raise ValueError(f"{order}-grams of {vocabulary} tokens are more than 2^63. Count at most {most}-grams.")
+        most = math.ceil(63 / math.log2(vocabulary)) - 1
+        raise ValueError(f"{order}-grams of {vocabulary} tokens are 2^63 or more. Count at most {most}-grams.")
     if np.ndim(tokens) != 1 or np.asarray(tokens).dtype.kind not in "iu":
         found = np.asarray(tokens)
         raise ValueError(f"tokens are whole numbers in a row, not {found.dtype} of the shape {found.shape}.")
