@@ -116,6 +116,17 @@ def test_an_exported_model_is_that_of_its_replica(tmp_path):
         export(checkpoint, path)
 
 
+def test_a_model_is_exported_to_the_same_bytes(tmp_path):
+    save_state(tmp_path / "state", advanced(3).state, PACK, GRAPH)
+    made = set()
+    for time in range(6):  # of nine names in any order
+        export(tmp_path / "state", tmp_path / str(time), replica=1)
+        made.add((tmp_path / str(time)).read_bytes())
+    assert len(made) == 1
+    (content,) = made
+    assert int.from_bytes(content[:8], "little") % 8 == 0
+
+
 def test_the_plain_model_of_the_docs_gives_the_same_logits(tmp_path):
     shape = Shape(vocabulary=20, width=32, length=8, head_dim=8, depth=3)
     pack = replace(PACK, shape=shape, recipe=replace(PACK.recipe, base_width=16, embedding_lr=4.0))

@@ -182,7 +182,17 @@ def _difference(about: dict[str, Any], pack: Pack, source: Source) -> str:
 
 def _write(path: str | os.PathLike[str], tensors: dict[str, torch.Tensor], about: dict[str, str]) -> None:
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_whole(path, save(plain, metadata={"scaletrain": FORMAT, "torch": torch.__version__, **about}))
+    write_whole(path, _ordered(save(plain, metadata={"scaletrain": FORMAT, "torch": torch.__version__, **about})))
+
+
+def _ordered(content: bytes) -> bytes:
+    """The same file with its metadata in one order: safetensors gives them any, and a teacher is known by its hash."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    told = json.dumps(header, separators=(",", ":")).encode()
+    told += b" " * (-len(told) % 8)  # tensors begin at a multiple of 8
+    return b"".join((len(told).to_bytes(8, "little"), told, memoryview(content)[8 + size :]))
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
