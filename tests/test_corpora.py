@@ -57,6 +57,11 @@ def test_splits_are_slices_that_part_the_corpus(folder):
     assert (corpus.name, corpus.vocabulary) == ("words-byte", 257)
 
 
+def moved(counts):
+    """One of the test split more in the train split, and the sum as it was."""
+    counts.update(train=counts["train"] + 1, test=counts["test"] - 1)
+
+
 def test_a_split_is_not_split_again(folder):
     with pytest.raises(ValueError, match="one split of a corpus already"):
         Corpus.read(folder).split("train").split("train")
@@ -96,6 +101,9 @@ def test_a_vocabulary_that_does_not_match_is_refused(copy):
     (lambda manifest: manifest["files"]["tokens.bin"].update(dtype="words"), "no manifest of a corpus"),
     (lambda manifest: manifest["tokens"].update(test=3), "counts .*, but the files hold"),
     (lambda manifest: manifest["documents"].update(train=3), "counts .*, but the files hold"),
+    (lambda manifest: manifest["documents"].update(train=0, test=sum(manifest["documents"].values())), "but the files"),
+    (lambda manifest: moved(manifest["documents"]), "parts the splits behind document .* ends at"),
+    (lambda manifest: moved(manifest["tokens"]), "parts the splits behind document .* ends at"),
     (lambda manifest: manifest.update(schema=2), "of schema 2, and this version reads 1"),
 ])  # fmt: skip
 def test_a_manifest_that_was_changed_is_refused(copy, change, words):

@@ -94,10 +94,15 @@ class Corpus:
             raise ValueError(
                 f"{folder / MANIFEST} is no manifest of a corpus ({error!r}). Prepare it again."
             ) from error
-        if [counts[0] + counts[1], counts[2] + counts[3]] != sizes:
+        if [counts[0] + counts[1], counts[2] + counts[3]] != sizes or min(counts) < 1:
             raise ValueError(f"{folder / MANIFEST} counts {counts}, but the files hold {sizes}. Prepare it again.")
         tokens = np.memmap(folder / TOKENS, dtype=dtype, mode="r")
         documents = np.memmap(folder / DOCUMENTS, dtype="<i8", mode="r")
+        if documents[counts[2]] != counts[0]:  # else training would see held-out documents
+            raise ValueError(
+                f"{folder / MANIFEST} parts the splits behind document {counts[2]} and token {counts[0]}, but that "
+                f"document ends at {documents[counts[2]]}. Prepare it again."
+            )
         _check_tokens(folder, tokens, vocabulary)
         return cls(tokens, documents, vocabulary, name, hashlib.sha256(content).hexdigest(), manifest, folder)
 
@@ -235,7 +240,10 @@ def _read_manifest(folder: Path) -> tuple[bytes, dict[str, Any]]:
             raise ValueError(
                 f"{folder} holds no finished corpus. Start its preparation again with the same words: it goes on."
             ) from error
-        raise OSError(f"{folder} holds no corpus: {path} could not be read ({error.strerror}).") from error
+        raise OSError(
+            f"{folder} holds no corpus: {path} could not be read ({error.strerror}). Name a folder that `scaletrain "
+            "text prepare` made."
+        ) from error
     except ValueError as error:
         raise ValueError(f"{path} is no JSON ({error}). Prepare the corpus again.") from error
     schema = manifest.get("schema") if isinstance(manifest, dict) else None
