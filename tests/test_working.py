@@ -17,7 +17,7 @@ pytest.importorskip("pyarrow")
 from pyarrow import parquet
 
 import scalefit as sf
-from scaletrain import working
+from scaletrain import prepare, working
 from scaletrain.claiming import LostClaimError
 from scaletrain.jobs import read_tables
 from scaletrain.ledger import Ledger
@@ -425,6 +425,37 @@ def test_a_graph_of_a_file_goes_with_the_sweep_and_may_not_change(tmp_path):
     (folder / "data" / "ring.txt").write_text(ring + "0 3\n")
     with pytest.raises(ValueError, match=r"the data of .* are others here"):
         finish(folder)
+
+
+def test_a_file_that_several_data_sets_share_goes_with_the_sweep_once(tmp_path):
+    (tmp_path / "ring.txt").write_text(
+        "".join(f"{node} {(node + 1) % 9}\n{node} {(node + 4) % 9}\n" for node in range(9))
+    )
+    text = SMALL.replace('"erdos_renyi", nodes = 30, edges = 90', '"file", path = "ring.txt", kappa = [0.0, 1.0]')
+    folder = tmp_path / "out"
+    begin(folder, text)
+    (tmp_path / "ring.txt").unlink()
+    assert [path.name for path in (folder / "data").iterdir()] == ["ring.txt"]
+    assert finish(folder).done == 8
+    assert table(folder)[0].groupby("dataset").size().to_dict() == {"ring": 4, "ring-kappa1": 4}
+
+
+def test_data_that_moved_are_the_same_data(tmp_path):
+    ring = "".join(f"{node} {(node + 1) % 9}\n{node} {(node + 4) % 9}\n" for node in range(9))
+    texts = "\n#\n".join(" ".join(f"{one * two}" for two in range(20)) for one in range(30))
+    (tmp_path / "texts.txt").write_text(texts)
+    prepare(tmp_path / "texts.txt", tmp_path / "here" / "corpus", tokenizer="byte", separator="\n#\n")
+    (tmp_path / "ring.txt").write_text(ring)
+    old = 'graph = {kind = "erdos_renyi", nodes = 30, edges = 90}'
+    for name, new, at in (
+        ("graphs", 'graph = {kind = "file", path = "ring.txt"}', "ring.txt"),
+        ("texts", 'text = {path = "here/corpus"}', "here"),
+    ):
+        folder = tmp_path / name
+        begin(folder, SMALL.replace(old, new))
+        (tmp_path / at).rename(tmp_path / f"moved-{at}")
+        begin(folder, SMALL.replace(old, new.replace(at, f"moved-{at}")))  # and goes on
+        assert finish(folder).done == 4
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"stack": 1}', "\x00"])

@@ -15,15 +15,20 @@ STATEMENT, DATA = "sweep.json", "data"
 
 def placed(sweep: Sweep, entries: dict[str, Any]) -> tuple[dict[str, Any], list[Path]]:
     """Entries of the data as workers find them, and the files that are to be copied to the folder."""
-    paths = [Path(one.path) for one in sweep.recipes if one.path is not None]
+    paths = list(dict.fromkeys(Path(one.path) for one in sweep.recipes if one.path is not None))
     if not paths:
         return entries, []
     files = [path for path in paths if path.is_file()]
     names = [path.name for path in files]
     if len(set(names)) < len(names):
-        raise ValueError(f"two files of the data have one name, {', '.join(sorted(names))}. Give each its own.")
-    told = [str(Path(DATA, path.name) if path in files else path.resolve()) for path in dict.fromkeys(paths)]
+        raise ValueError(f"files of the data have one name: {', '.join(sorted(map(str, files)))}. Give each its own.")
+    told = [str(Path(DATA, path.name) if path in files else path.resolve()) for path in paths]
     return {**entries, "path": told if isinstance(entries["path"], list) else told[0]}, files
+
+
+def unplaced(entries: Any) -> Any:
+    """Entries of a table without where its data lie: digests tell whether they are the same."""
+    return {name: value for name, value in entries.items() if name != "path"} if isinstance(entries, dict) else entries
 
 
 def read_statement(folder: Path) -> dict[str, Any]:

@@ -72,9 +72,10 @@ def run_command(
         from .engines import ENGINES
         from .jobs import find_sweep, read_tables
         from .ledger import Ledger
+        from .statements import read_statement
         from .training import usable
         from .watching import Watch
-        from .working import Finished, extend, resumed, start
+        from .working import Finished, extend, start
 
         if engine == "local":  # the others start workers elsewhere
             usable(device)
@@ -86,7 +87,7 @@ def run_command(
         ledger = Ledger.open(output)
         finished = Finished(ledger)
         if finished.look():
-            extend(made, finished, stack=resumed(output)[1])
+            extend(made, finished, stack=read_statement(output)["stack"])
         if _unfinished(ledger):
             _watched(ENGINES[engine](output, device=device, workers=workers), Watch(ledger), made.search)
         if _unfinished(ledger):

@@ -19,7 +19,7 @@ from .config import Replica
 from .jobs import Cell, Job, Tables, kind_of
 from .ledger import PACKS, Ledger
 from .running import CHECKPOINT, RUNS, run
-from .statements import DATA, STATEMENT, placed, read_statement
+from .statements import DATA, STATEMENT, placed, read_statement, unplaced
 from .sweeps import Found, Sweep, Work, described, sweep_of, work_of
 from .training import usable
 
@@ -119,7 +119,7 @@ class Finished:
 
 
 def start(content: Tables, path: Path, folder: Path, *, stack: int | None = None, device: str = "cpu") -> Sweep:
-    """Sweep of the tables of a file, with a ledger in a folder; one that is there goes on.
+    """Sweep of the tables of a file, with a ledger in a folder; one that is there goes on, also with data that moved.
 
     Parameters
     ----------
@@ -167,8 +167,9 @@ def start(content: Tables, path: Path, folder: Path, *, stack: int | None = None
         there = before.pop("stack")
         both = dict.fromkeys((*before, *statement))
         changed = [
-            f"[{name}]" if name != "digests" else "data" for name in both if before.get(name) != statement.get(name)
-        ]
+            f"[{name}]" if name != "digests" else "data"
+            for name in both if unplaced(before.get(name)) != unplaced(statement.get(name))
+        ]  # fmt: skip
         if changed:
             raise ValueError(f"{folder} has another sweep, with other {', '.join(changed)}. Choose another folder.")
         if stack not in (None, there):
