@@ -90,5 +90,5 @@ def test_a_loss_is_what_cross_entropies_of_sampled_nodes_scatter_about(graph, tr
 
 def test_one_walk_has_no_standard_error():
     graph = erdos_renyi(20, 60, seed=0)
-    with pytest.raises(ValueError, match="at least 2 test walks"):
+    with pytest.raises(ValueError, match="at least 2 test sequences"):
         WalkEvaluator(graph, Walks(graph, length=5, seed=0).batch(0, 1))

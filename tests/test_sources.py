@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from scaletrain import Graph, Pack, Recipe, Replica, Shape, Trainer, prepare, train
+from scaletrain import Graph, Pack, Recipe, Replica, Shape, Trainer, evaluation, prepare, train
 from scaletrain.checkpoints import export, identity, load_state, save_state
 from scaletrain.corpora import Corpus, Windows
 from scaletrain.counted_models import bigram_graph, counted, ngram_model
@@ -156,6 +156,29 @@ def test_text_is_seen_once_and_says_how_much_there_is(corpus):
         Trainer(packed(corpus.vocabulary, steps=steps + 1), source)
 
 
+def test_text_that_cannot_be_tested_on_is_refused_before_training(corpus):
+    length = len(corpus.split("test").tokens) // 2 + 1
+    with pytest.raises(ValueError, match=f"has 1 held-out sequence of {length} tokens.*hold more of it out"):
+        Trainer(packed(corpus.vocabulary, steps=1, length=length), source_of(corpus))
+    with pytest.raises(ValueError, match=f"not one window of {2 * length}"):
+        Trainer(packed(corpus.vocabulary, steps=1, length=2 * length), source_of(corpus))
+
+
+def test_windows_of_a_large_vocabulary_are_evaluated_few_at_a_time(corpus, monkeypatch):
+    source, shape, recipe = source_of(corpus), Shape(vocabulary=257, width=16, length=LENGTH), Recipe(steps=1)
+    params, cpu = initial(shape, recipe, [0, 1]), torch.device("cpu")
+    whole = source.tester(LENGTH, cpu)(params, shape, recipe)
+    monkeypatch.setattr("scaletrain.evaluation.BYTES", 8 * 257 * 5 * (LENGTH - 1))
+    seen = []
+    cross_entropy = evaluation.F.cross_entropy
+    monkeypatch.setattr(
+        evaluation.F, "cross_entropy", lambda x, *rest, **more: seen.append(x.nbytes) or cross_entropy(x, *rest, **more)
+    )
+    some = source.tester(LENGTH, cpu)(params, shape, recipe)
+    assert 0 < max(seen) <= evaluation.BYTES
+    np.testing.assert_allclose(some.loss, whole.loss, rtol=1e-6)  # products of float32 round by their size
+
+
 @pytest.mark.parametrize(("order", "skip"), [(2, 1), (3, 1), (3, 2), (2, 3)])
 def test_ngrams_are_judged_by_their_exact_laws(corpus, order, skip):
     model = ngram_model(counted(corpus, order=order, skip=skip))
@@ -238,6 +261,32 @@ def test_entries_of_the_data_may_be_lists_in_a_sweep(folder):
     assert all(sweep.neighbour(cell) is None for cell in sweep.cells)  # no model learns from one on other data
     with pytest.raises(ValueError, match="has 3 data, models or data sizes"):
         read_job(folder / "sweep.toml")
+
+
+@pytest.mark.parametrize(
+    ("table", "names"),
+    [
+        ('ngrams = {path = "corpus", threshold = [0, 600]}', ["2-grams-words-byte", "2-grams-above600-words-byte"]),
+        (
+            'graph = {kind = "bigrams", path = "corpus", threshold = [0, 600]}',
+            ["bigrams-words-byte", "bigrams-above600-words-byte"],
+        ),
+    ],
+)
+def test_data_sets_of_a_sweep_are_told_by_their_names(folder, table, names):
+    (folder / "sweep.toml").write_text(table + REST)
+    assert [one.name for one in read_sweep(folder / "sweep.toml").sources.values()] == names
+
+
+def test_data_sets_of_one_name_get_their_digests(folder):
+    table = 'graph = {kind = "erdos_renyi", nodes = 30, edges = 90, seed = [0, 1], kappa = [0.0, 1.0]}'
+    (folder / "sweep.toml").write_text(table + REST)
+    sources = read_sweep(folder / "sweep.toml").sources
+    names = [f"er-30-90{kappa}-{digest[:8]}" for digest, kappa in zip(sources, 2 * ["", "-kappa1"], strict=True)]
+    assert [one.name for one in sources.values()] == names
+    assert all(one.words.startswith(f"{one.name}, ") for one in sources.values())
+    (folder / "sweep.toml").write_text(table.replace("[0, 1]", "0") + REST)
+    assert [one.name for one in read_sweep(folder / "sweep.toml").sources.values()] == ["er-30-90", "er-30-90-kappa1"]
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_losses_and_floors_are_those_of_their_definitions(teacher, test_set, tem
 def test_an_evaluation_does_not_depend_on_how_it_is_cut(teacher, test_set, monkeypatch):
     whole = TeacherEvaluator(teacher, test_set)(of(PACK, by=10.0), PACK.shape, PACK.recipe)
     sizes, made = [], log_chances
-    monkeypatch.setattr(teachers, "BYTES", 8 * GRAPH.nodes * 30)  # three sequences of nine places
+    monkeypatch.setattr("scaletrain.evaluation.BYTES", 8 * GRAPH.nodes * 30)  # three sequences of nine places
     monkeypatch.setattr(teachers, "log_chances", lambda *args: sizes.append(len(args[0])) or made(*args))
     cut = TeacherEvaluator(teacher, test_set)(of(PACK, by=10.0), PACK.shape, PACK.recipe)
     assert sizes == 2 * [*[27] * 16, 18]

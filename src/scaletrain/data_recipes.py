@@ -76,6 +76,7 @@ class NgramRecipe:
         orders = (self.order,) if self.mixture is None else (2, 3)
         counts = [counted(corpus, order=order, skip=self.skip).above(self.threshold) for order in orders]
         apart = f"-skip{self.skip}" if self.skip > 1 else ""
+        apart += f"-above{self.threshold}" if self.threshold else ""
         if self.mixture is None:
             return ngram_model(*counts, name=f"{self.order}-grams{apart}-{corpus.name}")
         made = interpolated(*counts, weight=self.mixture)

@@ -18,7 +18,7 @@ from .ngram_models import NextTokens, NgramModel
 from .parametrization import EMBEDDING, multiplier
 
 Floats = NDArray[np.float64]
-ROWS = 4096  # whose logits are made at once
+ROWS, BYTES = 4096, 128 << 20  # whose logits are made at once, and of these in float64; it takes about three times that
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class WalkEvaluator:
     def __call__(self, params: Mapping[str, Tensor], shape: Shape, recipe: Recipe) -> Evaluation:
         """Evaluate R replicas."""
         per_walk = []
-        some = max(1, ROWS // (self.tokens.shape[1] - 1))
+        some = at_once(self.tokens, shape.vocabulary)
         for start in range(0, len(self.tokens), some):
             part = slice(start, start + some)
             per_walk.append(self._divergence(params, part, shape, recipe).mean(dim=2))
@@ -121,7 +121,7 @@ class TextEvaluator:
     def __call__(self, params: Mapping[str, Tensor], shape: Shape, recipe: Recipe) -> Evaluation:
         """Evaluate R replicas."""
         replicas, m = len(params[EMBEDDING]), multiplier(shape, recipe)
-        some, parts = max(1, ROWS // (self.tokens.shape[1] - 1)), []
+        some, parts = at_once(self.tokens, shape.vocabulary), []
         for start in range(0, len(self.tokens), some):
             tokens = self.tokens[start : start + some]
             seen, follow = tokens[:, :-1], tokens[:, 1:].flatten()
@@ -135,6 +135,18 @@ class TextEvaluator:
             per_window.mean(axis=1), per_window.std(axis=1, ddof=1) / np.sqrt(count), unknown, float("nan"), count,
             count * (self.tokens.shape[1] - 1),
         )  # fmt: skip
+
+
+def at_once(sequences: Tensor, vocabulary: int) -> int:
+    """How many of sequences (W, T) are evaluated together.
+
+    Examples
+    --------
+    >>> sequences = torch.zeros(2000, 50)
+    >>> at_once(sequences, 1000), at_once(sequences, 50_257)
+    (83, 6)
+    """
+    return max(1, min(ROWS, BYTES // (8 * vocabulary)) // (sequences.shape[1] - 1))
 
 
 def divergence(truth: WalkEvaluator, scores: Tensor, rows: Tensor) -> Tensor:
@@ -151,4 +163,4 @@ def divergence(truth: WalkEvaluator, scores: Tensor, rows: Tensor) -> Tensor:
 
 def _check_count(sequences: NDArray[np.integer]) -> None:
     if len(sequences) < 2:
-        raise ValueError(f"a standard error needs at least 2 test walks, not {len(sequences)}.")
+        raise ValueError(f"a standard error needs at least 2 test sequences, not {len(sequences)}.")

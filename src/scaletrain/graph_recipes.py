@@ -127,7 +127,8 @@ class GraphRecipe:
 
     def _bigrams(self) -> Graph:
         corpus = Corpus.read(str(self.path))
-        return bigram_graph(counted(corpus, order=2).above(self.threshold), name=f"bigrams-{corpus.name}")
+        apart = f"-above{self.threshold}" if self.threshold else ""
+        return bigram_graph(counted(corpus, order=2).above(self.threshold), name=f"bigrams{apart}-{corpus.name}")
 
     def to_dict(self) -> dict[str, Any]:
         """Entries that make a difference, as a table of TOML has them."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
@@ -146,7 +147,8 @@ def kind_of(content: Tables) -> str:
 def sources_of(content: Tables, path: str | os.PathLike[str]) -> tuple[tuple[DataRecipe, Source], ...]:
     """Recipe and source of every combination of the entries of the data that are lists.
 
-    What a file names lies beside it; what a shipped one names, where the user is.
+    What a file names lies beside it; what a shipped one names, where the user is. Sources of one name, as of two seeds
+    of a graph, get the beginnings of their digests, too: a table tells data sets by their names.
     """
     kind, made, folder = kind_of(content), [], Path(path).parent
     folder = Path() if folder in _ROOTS else folder
@@ -157,7 +159,8 @@ def sources_of(content: Tables, path: str | os.PathLike[str]) -> tuple[tuple[Dat
             made.append((recipe, built(recipe)))
         except (ValueError, OSError) as error:
             raise type(error)(f"{where}: {str(error).removeprefix(f'[{kind}] ')}") from error
-    return tuple(made)
+    often = Counter(source.name for _, source in made)
+    return tuple((recipe, source if often[source.name] == 1 else _told_apart(source)) for recipe, source in made)
 
 
 def cells_of(content: Tables, source: Source, path: str | os.PathLike[str]) -> tuple[Cell, ...]:
@@ -181,6 +184,12 @@ def replicas_of(content: Tables, path: str | os.PathLike[str]) -> tuple[Replica,
     """Every combination of the entries of [replicas] that are lists."""
     where = f"{path}, [replicas]"
     return tuple(_made(Replica, entries, where) for entries in _combinations(content["replicas"], where))
+
+
+def _told_apart(source: Source) -> Source:
+    """The source with the beginning of its digest in its name."""
+    name = f"{source.name}-{source.digest[:8]}"
+    return replace(source, name=name, words=source.words.replace(source.name, name, 1))
 
 
 def _cell(model: dict[str, Any], entries: dict[str, Any], source: Source, path: str | os.PathLike[str]) -> Cell:

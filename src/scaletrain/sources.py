@@ -102,7 +102,7 @@ class Source:
         return self.columns.get("source") != "text"
 
     def check(self, pack: Pack) -> None:
-        """Refuse a pack of another vocabulary, or one that asks for more sequences than there are.
+        """Refuse a pack of another vocabulary, one that asks for more sequences than there are, or too few to test it.
 
         Raises
         ------
@@ -121,6 +121,12 @@ class Source:
                 f"{self.name} has {most:,.0f} sequences of {shape.length} tokens, {most * shape.context:,.0f} "
                 f"predicted tokens, and none is seen twice, but {wanted:,} sequences or {pack.tokens:,} tokens are "
                 "asked for. Train on fewer tokens, or prepare more text."
+            )
+        tests = self.tests(shape.length)  # else training would end without a loss
+        if tests < 2:
+            raise ValueError(
+                f"{self.name} has {tests} held-out sequence of {shape.length} tokens, and a standard error needs 2. "
+                "Prepare more text, hold more of it out, or choose a smaller length."
             )
 
     def tester(self, length: int, device: torch.device) -> Evaluator:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from .config import Recipe, Shape, check_whole
-from .evaluation import ROWS, Evaluation
+from .evaluation import Evaluation, at_once
 from .model import Params, hidden
 from .parametrization import EMBEDDING, multiplier, tensor_shapes
 
@@ -26,7 +26,6 @@ Floats = NDArray[np.float64]
 
 EXPORT_FORMAT = "2"  # of checkpoints and of what `scaletrain export` writes
 START = "start"  # tensor with the law of the first token
-BYTES = 128 << 20  # of log-probabilities that an evaluation has at once; two or three times this with what it makes
 
 #: What a teacher adds to a row of a table of runs.
 COLUMNS = {
@@ -240,7 +239,7 @@ class TeacherEvaluator:
 
     def _parts(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Prefixes (w, T - 1) of some sequences, and the log-probabilities (w (T - 1), V) of what follows each."""
-        some = max(1, min(ROWS, BYTES // (8 * self.teacher.vocabulary)) // (self.tokens.shape[1] - 1))
+        some = at_once(self.tokens, self.teacher.vocabulary)
         for start in range(0, len(self.tokens), some):
             seen = self.tokens[start : start + some, :-1]
             (scores,) = _scores(self.params, seen, self.teacher.shape, self.teacher.recipe)
