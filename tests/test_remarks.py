@@ -38,6 +38,15 @@ def test_a_sweep_that_was_not_reduced_is_named_with_the_remedy():
     assert sf.fit(sf.Chinchilla, fit.table.best(over=("lr", "seed"))).remarks == ()
 
 
+def test_rows_of_several_data_sets_are_named():
+    frame = sf.simulate(sf.PowerLaw(E=2, A=30, alpha=0.25), sf.grid(params=np.geomspace(1e7, 1e10, 12))).to_frame()
+    table = sf.LossTable.from_frame(frame.assign(dataset=["a", "b"] * 6))
+    (remark,) = sf.fit(sf.LawRegressor(sf.PowerLaw), table).remarks
+    assert remark.startswith(
+        "the rows are of 2 data sets (a, b), and a law is of one. Keep one: --where 'dataset == a'"
+    )
+
+
 def test_replicates_that_differ_in_the_seed_alone_have_no_remark():
     seeds = pd.concat([RUNS.to_frame().assign(seed=seed, data_seed=seed) for seed in (0, 1)])
     assert sf.fit(sf.Chinchilla, sf.LossTable.from_frame(seeds)).remarks == ()

@@ -193,6 +193,19 @@ def test_best_equals_a_loop_over_groups(data, average):
         assert row.loss_sd == pytest.approx(sd, rel=1e-6, abs=1e-9, nan_ok=True)  # nearly equal losses cancel
 
 
+def test_best_does_not_mix_data_sets():
+    both = pd.concat([SWEEP.assign(dataset="a"), SWEEP.assign(dataset="b", loss=SWEEP["loss"] + 1)], ignore_index=True)
+    table = LossTable.from_frame(both)
+    for options in ({"over": "lr"}, {"over": "lr", "mean": "seed"}, {"over": (), "mean": "seed"}):
+        words = ["different data in 2 groups", "'dataset'", "2 values (a, b)", "--where 'dataset == a'"]
+        assert missing_words(refusal(table.best, **options), *words) == []
+    alone = LossTable.from_frame(SWEEP).best(over="lr", mean="seed")
+    assert table.where(dataset="a").best(over="lr", mean="seed").loss.tolist() == alone.loss.tolist()
+    assert len(table.best(over="lr", by="dataset", mean="seed")) == 2 * len(alone)
+    apart = both.assign(params=both["params"] * both["dataset"].map({"a": 1, "b": 3}))
+    assert len(LossTable.from_frame(apart).best(over="lr")) == 4  # no group has both
+
+
 def test_best_notes_what_it_did():
     assert LossTable.from_frame(SWEEP).best(("lr", "seed")).notes == (
         "best over lr, seed: 2 of 12 rows, 1 at the edge of what was tried",

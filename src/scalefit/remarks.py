@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .columns import INPUTS
+from .selection import DATA
 from .table import LossTable
 
 Floats = NDArray[np.float64]
@@ -45,6 +46,7 @@ def remarks(
     steps = _steps(table)
     return (
         *steps,
+        *_data_sets(table),
         *_below_floor(table, offset),
         *_gross(table, inputs, predicted),
         *([] if steps else _settings(table, inputs, other)),
@@ -126,6 +128,17 @@ def _steps(table: LossTable) -> list[str]:
          "Make the table with LossTable.read_history."]
         if count < len(table) and table.to_frame().groupby(runs[0])[steps[0]].nunique().max() > 1 else []
     )  # fmt: skip
+
+
+def _data_sets(table: LossTable) -> list[str]:
+    """Rows of several data sets."""
+    names = list(dict.fromkeys(map(str, table[DATA]))) if DATA in table else []
+    if len(names) < 2:
+        return []
+    return [
+        f"the rows are of {len(names)} data sets ({', '.join(names[:4])}), and a law is of one. Keep one: --where "
+        f"'{DATA} == {names[0]}'."
+    ]
 
 
 def _settings(table: LossTable, inputs: Sequence[str], other: str) -> list[str]:

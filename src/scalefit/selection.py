@@ -21,6 +21,7 @@ Condition = str | Sequence[bool] | Mask | Callable[[pd.DataFrame], Any]
 _COMPARISON = re.compile(r"(?P<name>[^=!<>]+?)\s*(?P<op>==|!=|>=|<=|>|<)\s*(?P<value>[^=<>]+)")
 _ORDER = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _FORMS = "A condition reads 'flops >= 1e20', 'dataset == c4', 'kept' or 'not kept'; for 'and', pass several."
+DATA = "dataset"  # losses of two data sets are of two laws
 _BEST_COLUMNS = ("count", "replicates", "loss_sd", "at_edge")
 
 
@@ -136,6 +137,7 @@ def select_best(
     by = tuple(name for name in by if name not in INPUTS)  # which make a group anyhow
     _check_best(frame, over, by, mean)
     group = _group_ids(frame, [*(name for name in INPUTS if name in frame), *by])
+    _check_data(frame, group, {*over, *by, *mean})
     setting = _group_ids(frame, [name for name in over if mean or not _is_seed(name)])
     winners = _winners(group, setting, frame["loss"].to_numpy(), average=bool(mean))
     rows = winners["row"].to_numpy()
@@ -192,6 +194,20 @@ def _check_best(frame: pd.DataFrame, over: Sequence[str], by: Sequence[str], mea
     for name in _BEST_COLUMNS:
         if name in frame:
             raise ValueError(f"best adds the column {name!r}, which this table already has. Rename or drop it first.")
+
+
+def _check_data(frame: pd.DataFrame, group: NDArray[np.intp], named: set[str]) -> None:
+    """Refuse a group of several data sets, unless they are named: the least loss of all, or their mean, is none's."""
+    if DATA not in frame or DATA in named:
+        return
+    mixed = int((frame[DATA].groupby(group).nunique() > 1).sum())
+    if mixed:
+        names = frame[DATA].dropna().unique()
+        raise ValueError(
+            f"best would compare losses of different data in {mixed} groups: the column {DATA!r} has {len(names)} "
+            f"values ({', '.join(map(str, names[:4]))}). Keep one first: where('{DATA} == {names[0]}'), on the command "
+            f"line --where '{DATA} == {names[0]}'."
+        )
 
 
 def _is_seed(name: str) -> bool:
