@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from runs import refusal
+from scalefit.theory import language
 from scalefit.theory.language import (
     PUBLISHED,
     conditional_entropies,
@@ -18,15 +19,22 @@ from scalefit.theory.language import (
     fit_decay,
     language_statistics,
 )
+from scalefit.theory.language_correlations import Correlations
 from scalefit.theory.language_counting import MOST_GROUPS, documents_of
 from scalefit.theory.language_decays import leading
+from scalefit.theory.language_entropies import ConditionalEntropies
+from scaletrain.graph_sources import barabasi_albert, erdos_renyi
+from scaletrain.graphs import Graph
 
 LAGS = (1, 2, 3, 4, 6, 8, 12, 16)
 BETA, WORDS = 0.8, 16
 
 
-def long_range(documents, length, *, seed):
+def long_range(documents, length, *, seed, about=0.0):
     """Tokens of a half of the vocabulary, drawn anew at renewals: C_k is c k^-BETA / WORDS times a unit matrix.
+
+    Each document is about one half, which has a chance of 1/2 + about there: this adds 4 about^2 / WORDS at every lag,
+    and the rest is less by as much as a part.
 
     The chance of no renewal within k is rho(k) = c k^-BETA, exactly: a convex rho is that of a renewal process whose
     intervals exceed j with chance (rho(j) - rho(j + 1)) / (rho(0) - rho(1)), from the stationary residual interval on.
@@ -36,9 +44,10 @@ def long_range(documents, length, *, seed):
     survivor = (rho[:-1] - rho[1:]) / (rho[0] - rho[1])
     half = np.empty((documents, length), dtype=np.int64)
     for row in half:
+        chance = 0.5 + about * (2 * rng.integers(2) - 1) if about else None
         start, gap = 0, np.searchsorted(-rho, -rng.random(), side="right")
         while start < length:
-            row[start : start + gap] = rng.integers(2)
+            row[start : start + gap] = rng.integers(2) if chance is None else rng.random() < chance
             start, gap = start + gap, np.searchsorted(-survivor, -rng.random(), side="right")
     tokens = half * (WORDS // 2) + rng.integers(WORDS // 2, size=half.shape)
     return tokens.ravel(), np.arange(documents + 1) * length, rho
@@ -162,6 +171,42 @@ def test_a_long_range_process_has_its_strengths_and_its_exponent():
     assert beta.low < BETA < beta.high
     assert beta.high - beta.exponent == pytest.approx(1.96 * beta.standard_error, rel=1e-3)
     assert beta(2.0) == pytest.approx(exact[1], rel=0.1)
+
+
+def test_what_documents_are_about_flattens_the_exponent():
+    """As the documentation says: the floor keeps lags of nothing else away, but is not taken off the others."""
+    about, lags = 0.1, (*LAGS, 24, 32, 48)
+    found = correlations(*long_range(400, 1024, seed=0, about=about)[:2], lags=lags, permutations=2, resamples=30)
+    assert np.all(found.floors > 4 * about**2 / WORDS)  # long memory makes documents differ, too
+    near = np.array(LAGS[:4])
+    np.testing.assert_allclose(found.strengths[:4], 4 * ((0.25 - about**2) * RHO[near] + about**2) / WORDS, rtol=0.1)
+    beta = found.exponent()
+    assert not found.above.all()
+    assert beta.high < BETA  # the interval is of what is measured, not of the law without topics
+    assert 0.75 * BETA < beta.exponent < 0.9 * BETA
+
+
+def walks_of(graph):
+    """(L,) exact strengths of the correlations of walks at all lags of LAGS."""
+    law, P, found = graph.stationary, graph.matrix.toarray(), []
+    for lag in LAGS:
+        found.append(np.linalg.norm(law[:, None] * (np.linalg.matrix_power(P, lag) - law), 2))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("floor", [1e-6, 1e-5, 1e-4, 1e-3])
+@pytest.mark.parametrize(
+    "graph",
+    [
+        pytest.param(lambda: erdos_renyi(100, 300, seed=0), id="Erdos and Renyi"),
+        pytest.param(lambda: erdos_renyi(100, 300, seed=0).biased(1.0, seed=0), id="biased"),
+        pytest.param(lambda: barabasi_albert(150, 3, seed=0), id="Barabasi and Albert"),
+        pytest.param(lambda: Graph.from_edges([(i, (i + s) % 99) for i in range(99) for s in (1, 2)]), id="ring"),
+    ],
+)
+def test_walks_over_graphs_have_no_exponent_at_any_floor(graph, floor):
+    strengths = walks_of(graph())
+    assert fit_decay("beta", LAGS, strengths, used=leading(strengths >= 2 * floor)).refused
 
 
 @pytest.mark.parametrize(("stay", "words"), [(0.97, "an exponential is closer"), (0.6, "a factor 10 at least")])
@@ -356,6 +401,30 @@ def test_a_corpus_and_the_losses_of_a_model_predict_the_data_exponent():
     lines = repr(found).splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["ok", "ok", "ok"]
     assert found.to_dict()["beta"]["exponent"] == found.beta.exponent
+
+
+def test_resamples_of_the_same_documents_are_laid_side_by_side(monkeypatch):
+    """One that has no power law is left out of both, not of one alone, which would pair resamples of others."""
+    lengths, rng = np.arange(1, 17), np.random.default_rng(0)
+    steeper = rng.normal(0, 0.05, size=30)
+    falls = 4.0 * lengths ** -(0.3 + steeper[:, None])
+    falls[3] = 0.0
+    entropies = ConditionalEntropies(lengths, 4 * lengths**-0.3, np.full(16, np.nan), falls, 1)
+    strengths = np.array(LAGS) ** -0.8
+    lower = 1.0 * np.array(LAGS) ** -(0.8 + steeper[:, None])
+    lower[11] = np.nan
+    seen = Correlations(np.array(LAGS), strengths, strengths, 1e-3 * strengths, lower, 0)
+    monkeypatch.setattr(language, "correlations", lambda *args, **settings: seen)
+    monkeypatch.setattr(language, "conditional_entropies", lambda *args, **settings: entropies)
+    both = np.delete(steeper, [3, 11])
+    found = language_statistics([0, 1], None)
+    assert found.gamma.standard_error == pytest.approx(np.delete(steeper, 3).std(ddof=1))
+    assert found.beta.standard_error == pytest.approx(np.delete(steeper, 11).std(ddof=1))
+    expected = data_exponent(
+        0.3, 0.8, gamma_error=found.gamma.standard_error, beta_error=found.beta.standard_error,
+        covariance=both.var(ddof=1),
+    )  # fmt: skip
+    assert found.data_exponent.standard_error == pytest.approx(expected.standard_error)
 
 
 def test_a_markov_chain_predicts_nothing_and_says_what_is_missing():

@@ -205,9 +205,15 @@ def language_statistics(
         nan = float("nan")
         predicted = DataExponent(nan, nan, nan, nan, level, f"there is {missing}; see there.")
     else:
-        common = losses is None and len(beta.draws) == len(gamma.draws) > 1
         predicted = data_exponent(
             gamma.exponent, beta.exponent, gamma_error=gamma.standard_error, beta_error=beta.standard_error,
-            covariance=float(np.cov(gamma.draws, beta.draws)[0, 1]) if common else 0.0, level=level,
+            covariance=_covariance(gamma, beta) if losses is None else 0.0, level=level,
         )  # fmt: skip
     return LanguageStatistics(seen, entropies, beta, gamma, predicted)
+
+
+def _covariance(gamma: Decay, beta: Decay) -> float:
+    """Of the exponents over the resamples that have both; 0 without such."""
+    pairs = np.array([gamma.draws, beta.draws])
+    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
+    return float(np.cov(pairs)[0, 1]) if pairs.shape[1] > 1 else 0.0

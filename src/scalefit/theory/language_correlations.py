@@ -23,7 +23,7 @@ Bools = NDArray[np.bool_]
 
 LAGS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)  # not from the paper (values unknown): 15 from 1 to 200
 PERMUTATIONS = 4  # not from the paper, which states a bound; the largest of them is the floor
-ABOVE = 2.0  # floors that a strength must reach, where noise lifts it by some 7 %; ours
+ABOVE = 2.0  # floors that a strength must reach: chance lifts it there by some 7 %, topics up to twofold; ours
 DENSE = 32  # tokens up to which a matrix is decomposed as a whole
 
 
@@ -137,6 +137,9 @@ class Correlations:
 
     def exponent(self, *, span: float = DECADE, level: float = 0.95) -> Decay:
         """Exponent beta of ||C_k|| ~ k^-beta over the lags above the floor [1]_, or why there is none.
+
+        The floor says which lags count; nothing is taken off their strengths. What documents are about is in them, as
+        in the paper's C_k, and makes beta smaller than that of the rest.
 
         Parameters
         ----------

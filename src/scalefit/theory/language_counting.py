@@ -158,7 +158,7 @@ def pair_counts(documents: Documents, lag: int) -> PairCounts:
 
     Notes
     -----
-    Memory grows with the different pairs of each group, 20 bytes each, and not with the tokens.
+    Memory grows with the different pairs of each group, 40 bytes each and then 20, and not with the tokens.
 
     Examples
     --------

@@ -43,7 +43,7 @@ class Decay:
     reason : str
         Why the exponent is refused; empty if it is not.
     draws : (B,) array
-        The exponent of each resample.
+        The exponent of each resample; nan where it touches the limit.
 
     Examples
     --------
@@ -142,9 +142,10 @@ def fit_decay(
     if reason:
         return refused(nothing, reason, ratio)
     redrawn = np.empty((0, len(u))) if draws is None else draws[:, trusted]
-    redrawn = redrawn[np.all(redrawn > floor, axis=1)]  # also without nan: no pair of a resample stands at a lag
-    slopes = np.array([_line(np.log(u), row, limit)[0] for row in redrawn])
-    error = float(slopes.std(ddof=1)) if len(slopes) > 1 else float("nan")
+    good = np.all(redrawn > floor, axis=1)  # not where it is nan either: no pair of a resample stands at a lag
+    slopes = np.full(len(redrawn), nan)
+    slopes[good] = [_line(np.log(u), row, limit)[0] for row in redrawn[good]]
+    error = float(slopes[good].std(ddof=1)) if good.sum() > 1 else nan
     reach = float(stats.norm.ppf(0.5 + level / 2)) * error
     return Decay(
         name, places, values, trusted, exponent, amplitude, floor, error, exponent - reach, exponent + reach, level,

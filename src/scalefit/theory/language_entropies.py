@@ -165,7 +165,7 @@ def conditional_entropies(
     Parameters
     ----------
     tokens : (n,) array of int
-        About 100 bytes of memory are needed per token: give a part of a large corpus.
+        About 140 bytes of memory are needed per token: give a part of a large corpus.
     documents : (m + 1,) array of int
         Offsets of at least five documents.
     longest : int, tokens
