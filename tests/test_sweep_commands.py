@@ -249,3 +249,17 @@ def test_bad_input_is_one_message(tmp_path, arguments, said):
     assert said in words(result.stderr)
     assert result.stderr.count("error:") == 1
     assert not (tmp_path / "out" / "runs.csv").exists()
+
+
+def test_a_sweep_over_data_shows_each_in_the_order_of_its_file(tmp_path):
+    text = SMALL.replace("edges = 90", "edges = 90, kappa = [0.0, 1.0, 0.5]").replace(
+        "[0.003, 0.03]", "[0.3, 0.6, 0.9]"
+    )
+    folder = begin(tmp_path / "out", text.replace("seed = [0, 1]", "seed = 0"))
+    finish(folder)
+    told = words(invoke("status", folder).output)
+    names = ["er-30-90", "er-30-90-kappa1", "er-30-90-kappa0.5"]
+    assert re.findall(r"(er-\S+) 16 320", told) == names
+    edges = re.findall(r"width 16 at 10 steps of ([^ ,]+)", told)
+    assert edges
+    assert set(edges) == {name for name in names if re.search(rf"{name} 16 320 \S+ \S+ at an edge", told)}

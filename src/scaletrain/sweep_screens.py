@@ -38,7 +38,7 @@ def standing(sweep: Sweep, found: Found, ledger: Ledger) -> tuple[bool, list[Any
         words.append(("", f"nobody works on them. Go on with: scaletrain work {ledger.folder}"))
     edges = [cell for cell in settled if _note(sweep, cell, found) == EDGE]
     if edges:
-        which = ", ".join(f"width {one.shape.width} at {one.recipe.steps} steps" for one in edges[:SHOWN])
+        which = ", ".join(_told(sweep, one) for one in edges[:SHOWN])
         words.append(("at an edge", f"the best learning rate of {len(edges)} of the cells, such as {which}"))
         words.append(("", f"Extend them: scaletrain refine {ledger.folder}"))
     shown: list[Any] = [facts(words)]
@@ -57,8 +57,10 @@ def losses(sweep: Sweep, found: Found) -> Table:
     for name in names:
         table.add_column(name, justify="right")
     table.add_column()
+    data = list(sweep.sources)
     for cell in sorted(
-        (one for one in sweep.cells if one in found), key=lambda one: (one.shape.params, cost(one), str(one))
+        (one for one in sweep.cells if one in found),
+        key=lambda one: (data.index(one.digest), one.shape.params, cost(one), str(one)),
     ):
         lr = best_rate(found[cell])
         value = score(found[cell][lr])
@@ -104,6 +106,12 @@ def _note(sweep: Sweep, cell: Cell, found: Found) -> str:
     if not sweep.is_settled(cell, found):
         return "not complete"
     return EDGE if len(found[cell]) > 2 and at_an_edge(found[cell]) else ""
+
+
+def _told(sweep: Sweep, cell: Cell) -> str:
+    """A cell in words."""
+    words = f"width {cell.shape.width} at {cell.recipe.steps} steps"
+    return f"{words} of {sweep.sources[cell.digest].name}" if len(sweep.sources) > 1 else words
 
 
 def _differing(sweep: Sweep) -> list[str]:
