@@ -86,7 +86,7 @@ class NgramRecipe:
     def source(self) -> Source:
         """Sequences of the model."""
         made = source_of(self.model())
-        return made if self.mixture is None else replace(made, columns={**made.columns, "mixture": self.mixture})
+        return replace(made, columns={**made.columns, "threshold": self.threshold, "mixture": self.mixture})
 
     def to_dict(self) -> dict[str, Any]:
         """Entries, as a table of TOML has them."""
@@ -225,7 +225,8 @@ def built(recipe: DataRecipe) -> Source:
     if not isinstance(recipe, GraphRecipe):
         return recipe.source()
     made = source_of(recipe.build())
-    return replace(made, columns={**made.columns, "kappa": float(recipe.kappa)})
+    counted = {"threshold": recipe.threshold} if recipe.kind == "bigrams" else {}
+    return replace(made, columns={**made.columns, "kappa": float(recipe.kappa), **counted})
 
 
 def _check_path(path: Any) -> None:

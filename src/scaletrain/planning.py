@@ -157,15 +157,17 @@ def plan(sweep: Sweep, *, stack: int, device: str = "cpu", progress: Progress | 
 
 
 def timed(trainer: Trainer) -> Speed:
-    """Time of a trainer's updates and of its evaluation."""
-    spent = []
+    """Time of a trainer's updates and of its evaluation; sequences are drawn for many updates at once."""
+    begun = _now(trainer.device)
+    trainer.batch(0)
+    drawing, spent = (_now(trainer.device) - begun) / trainer.ahead, []
     for _ in range(WARM + TIMED):
         begun = _now(trainer.device)
         trainer.advance()
         spent.append(_now(trainer.device) - begun)
     begun = _now(trainer.device)
     finished(trainer)
-    return Speed(min(spent[WARM:]), _now(trainer.device) - begun)
+    return Speed(drawing + min(spent[WARM:]), _now(trainer.device) - begun)
 
 
 def _kind(cell: Cell) -> tuple[str, Shape, Recipe]:

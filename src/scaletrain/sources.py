@@ -35,6 +35,7 @@ TEST_SEED = 0  # all runs on a source are tested on the same sequences
 COLUMNS = {
     "source": "what the data are: walks, ngrams, teacher or text",
     "kappa": "power of the random edge weights of walks; 0 if unbiased",
+    "threshold": "bigrams or n-grams that occur at most so often are left out",
     "order": "n of n-grams",
     "skip": "distance of the tokens of an n-gram",
     "mixture": "weight of trigrams in a mixture with bigrams",

@@ -25,7 +25,7 @@ TEXT = {"run", "status", "dataset", "dataset_id", "parametrization", "decay_mode
 WHOLE = {"params", "tokens", "vocabulary", "width", "depth", "heads", "head_dim", "length", "params_nonembed",
          "params_embed", "seed", "data_seed", "base_width", "batch", "steps", "test_tokens", "replicas",
          "step"}  # fmt: skip
-WHOLE_OR_EMPTY = {"order", "skip", "teacher_depth", "teacher_width", "teacher_params", "teacher_steps"}
+WHOLE_OR_EMPTY = {"threshold", "order", "skip", "teacher_depth", "teacher_width", "teacher_params", "teacher_steps"}
 ORDER = ["dataset", "params", "tokens", "parametrization", "lr", "seed", "data_seed", "run"]
 
 

@@ -143,19 +143,19 @@ class Trainer:
         seeds = sorted({one.data_seed for one in pack.replicas})
         self._streams = [self.source.sequences(pack.shape.length, seed, "train", self.device) for seed in seeds]
         self._stream_of = torch.tensor([seeds.index(one.data_seed) for one in pack.replicas], device=self.device)
-        self._ahead = max(1, AHEAD // pack.recipe.batch)  # steps whose sequences are drawn together
+        self.ahead = max(1, AHEAD // pack.recipe.batch)  # steps whose sequences are drawn together
         self._drawn: tuple[int, Tensor] | None = None
         if state is not None:
             self._restore(state)
 
     def batch(self, step: int) -> Tensor:
         """(R, B, length) sequences of a step."""
-        size, block = self.pack.recipe.batch, step // self._ahead
+        size, block = self.pack.recipe.batch, step // self.ahead
         if self._drawn is None or self._drawn[0] != block:
-            first = block * self._ahead * size
-            count = int(min(self._ahead * size, self.source.most(self.pack.shape.length) - first))
+            first = block * self.ahead * size
+            count = int(min(self.ahead * size, self.source.most(self.pack.shape.length) - first))
             self._drawn = block, torch.stack([stream.batch(first, count) for stream in self._streams])
-        start = step % self._ahead * size
+        start = step % self.ahead * size
         return self._drawn[1][:, start : start + size][self._stream_of]
 
     def advance(self) -> None:
