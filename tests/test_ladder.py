@@ -11,7 +11,8 @@ from matplotlib.colors import to_rgb
 import scalefit as sf
 from runs import refusal
 from scalefit.drawing import PALETTE
-from scalefit.ladder import entropy_ladder
+from scalefit.intervals import Doubt
+from scalefit.ladder import OF_BOOTSTRAP, entropy_ladder
 from scalefit.ladder_plots import REFUSED, plot_ladder
 
 DESIGN = sf.grid(params=np.geomspace(1e6, 1e9, 6), tokens=np.geomspace(1e7, 1e10, 7))
@@ -97,7 +98,7 @@ def test_an_offset_at_zero_is_none():
 def test_what_is_printed_and_exported_are_the_same_numbers():
     frame, lines = three().to_frame(), repr(three()).splitlines()
     assert lines[0] == "ok      all slices of 3 data sets are ok"
-    assert [line.split()[0] for line in lines[3:]] == frame["dataset"].tolist() == ["bigram", "T1L", "text"]
+    assert [line.split()[0] for line in lines[3:6]] == frame["dataset"].tolist() == ["bigram", "T1L", "text"]
     assert frame["entropy"].is_monotonic_decreasing
     content = three().to_dict()
     for rung, (_, row) in zip(content["rungs"], frame.iterrows(), strict=True):
@@ -107,6 +108,32 @@ def test_what_is_printed_and_exported_are_the_same_numbers():
     assert "<table" in three()._repr_html_()
     with pytest.raises(FrozenInstanceError):
         three().level = 0.5
+
+
+def test_every_doubt_of_an_interval_is_said():
+    ladder = three()
+    shared = Doubt.NO_CLUSTERS.value.removesuffix(OF_BOOTSTRAP)
+    assert shared != Doubt.NO_CLUSTERS.value
+    assert ladder.doubts[0] == f"entropy, alpha: {shared}"  # of all data sets: each grid shares its sizes
+    first, *others = ladder.rungs
+    leaning = replace(first.entropy, doubts=((Doubt.OFF_CENTRE, ""), *first.entropy.doubts))
+    one = replace(ladder, rungs=(replace(first, entropy=leaning), *others))
+    assert set(one.doubts) == {*ladder.doubts, f"entropy of bigram: {Doubt.OFF_CENTRE.value}"}
+    assert one.ok  # a doubt leaves a number, and its slices are ok
+    assert repr(one).splitlines()[-len(one.doubts) :] == list(one.doubts)
+    assert one.to_dict()["doubts"] == list(one.doubts)
+    assert "lies outside its interval" in one._repr_html_()
+    refused = replace(first.entropy, doubts=((Doubt.TOO_FEW_DRAWS, ""),))
+    alone = replace(ladder, rungs=(replace(first, entropy=refused),))
+    assert not any(Doubt.TOO_FEW_DRAWS.value in doubt for doubt in alone.doubts)  # that is a note
+    assert any(Doubt.TOO_FEW_DRAWS.value in note for note in alone.notes)
+
+
+def test_work_that_is_done_is_told():
+    told = []
+    some = {name: EXACT[name] for name in ("text", "bigram")}
+    entropy_ladder(some, resamples=2, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 2), (2, 2)]
 
 
 def test_a_name_cannot_move_the_cursor():

@@ -58,6 +58,9 @@ def test_the_screen_says_what_the_numbers_are(folder):
     result = run("text.csv", "bigram.csv", "--plot", "ladder.png", "-o", "ladder.json")
     assert result.exit_code == (0 if "OK" in result.stdout and "NOT OK" not in result.stdout else 3)
     assert "smallest E of any slice, nats per token" in result.stdout
+    (doubt,) = json.loads((folder / "ladder.json").read_text())["doubts"]
+    assert doubt.endswith("the interval is too short.")  # --by is no option here
+    assert f"doubt {doubt}" in " ".join(result.stdout.split())
     lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines if line.startswith(("bigram", "text"))][-2:] == ["bigram", "text"]
     assert (folder / "ladder.png").read_bytes()[:4] == b"\x89PNG"

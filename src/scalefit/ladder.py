@@ -11,7 +11,7 @@ import pandas as pd
 from .curves import Curves
 from .fitting import fit_curves
 from .formula import Term
-from .intervals import Interval
+from .intervals import Interval, doubts_of
 from .laws import PowerLaw
 from .markup import html_of
 from .replicates import Progress
@@ -22,6 +22,7 @@ from .table import LossTable
 
 AXES = {"params": "tokens", "tokens": "params"}  # what varies, and what is held fixed
 EXPONENTS = {"params": "alpha", "tokens": "beta"}  # of L(N) at each D, and of L(D) at each N
+OF_BOOTSTRAP = " Name by='params' if there are enough sizes."  # a remedy that a ladder does not take
 Source = LossTable | Sequence[Curves]
 
 
@@ -115,6 +116,20 @@ class EntropyLadder:
                     found.append(f"{rung.name}: no interval of {interval.statistic}. {interval.notes[0]}")
         return tuple(found)
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What speaks against intervals that are given, once each; data sets are named where it is not all of them."""
+        found = []
+        for name in ("entropy", "alpha", "beta"):
+            intervals = [getattr(rung, name) for rung in self.rungs]
+            doubts = [[pair for pair in one.doubts if not pair[0].refuses] for one in intervals]
+            of_all = tuple(pair for pair in doubts[0] if all(pair in others for others in doubts))
+            found.append(replace(intervals[0], statistic=name, doubts=of_all))
+            for rung, one, own in zip(self.rungs, intervals, doubts, strict=True):
+                rest = tuple(pair for pair in own if pair not in of_all)
+                found.append(replace(one, statistic=f"{name} of {rung.name}", doubts=rest))
+        return tuple(doubt.replace(OF_BOOTSTRAP, "") for doubt in doubts_of(found))
+
     def to_frame(self) -> pd.DataFrame:
         """A row per data set: entropy, alpha and beta with their ends, sd over slices, slices that are ok and all."""
         rows = []
@@ -129,7 +144,7 @@ class EntropyLadder:
         return pd.DataFrame(rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Notes and every data set as plain values."""
+        """Notes, doubts and every data set as plain values."""
         rungs = [
             {
                 "dataset": rung.name, "entropy": rung.entropy.to_dict(), "entropy_at": rung.at,
@@ -138,7 +153,8 @@ class EntropyLadder:
             }
             for rung in self.rungs
         ]  # fmt: skip
-        return {"ok": self.ok, "notes": list(self.notes), "level": self.level, "rungs": rungs}
+        said = {"notes": list(self.notes), "doubts": list(self.doubts)}
+        return {"ok": self.ok, **said, "level": self.level, "rungs": rungs}
 
     def _sheet(self) -> Sheet:
         rows = []
@@ -154,7 +170,7 @@ class EntropyLadder:
         return Sheet(
             "ok" if self.ok else "NOT OK", self.notes or (f"all slices of {len(self)} data sets are ok",),
             "entropy: smallest E, nats per token; alpha of L(N) at each D, beta of L(D) at each N, means over slices",
-            ("data set", *names), tuple(rows),
+            ("data set", *names), tuple(rows), footer=self.doubts,
         )  # fmt: skip
 
     def _repr_html_(self) -> str:
@@ -168,7 +184,7 @@ class EntropyLadder:
         for name, *cells in body:
             right = (f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True))
             lines.append("  ".join([f"{name:<{widths[0]}}", *right]))
-        return visible("\n".join(lines))
+        return visible("\n".join([*lines, *sheet.footer]))
 
 
 def entropy_ladder(
@@ -201,9 +217,10 @@ def entropy_ladder(
 
     Notes
     -----
-    E of a fit whose status is not ok, such as one at the bound 0, does not count. The smallest of many noisy offsets is
-    too low: more slices give a lower one. Its interval has that lean too, and may then leave out its estimate, which
-    is said.
+    E of a fit whose status is not ok, such as one at the bound 0, does not count; of resamples it does, so a low end
+    of 0 says that the losses bound the entropy from above alone. The smallest of many noisy offsets is too low: more
+    slices give a lower one. Its interval has that lean too; where it leaves out its estimate, the doubts say so.
+    Rows are resampled on their own; by model size it is ``bootstrap(rung.curves["params"], Wild(by="params"))``.
 
     References
     ----------
@@ -222,11 +239,11 @@ def entropy_ladder(
     sources = _named(datasets).items()
     sets = {name: _checked(name, _curves(name, source, rtol, min_rows)) for name, source in sources}
     rungs = []
-    for done, (name, curves) in enumerate(sets.items()):
-        if progress is not None:
-            progress(done, len(sets))
+    for done, (name, curves) in enumerate(sets.items(), start=1):
         found = {along: bootstrap(curves[along], resamples=resamples, seed=seed) for along in AXES}
         rungs.append(_rung(name, curves, found, level))
+        if progress is not None:
+            progress(done, len(sets))
     rungs.sort(key=lambda rung: -rung.entropy.estimate)
     return EntropyLadder(tuple(rungs), level)
 

@@ -117,4 +117,5 @@ def _show(ladder: EntropyLadder) -> None:
         ("entropy", "smallest E of any slice, nats per token"),
         ("alpha", "of L(params) at each number of tokens, mean over slices"),
         ("beta", "of L(tokens) at each number of parameters, mean over slices"),
+        *(("doubt", doubt) for doubt in ladder.doubts),
     ]))  # fmt: skip
