@@ -176,7 +176,14 @@ def test_rounding_moves_no_token():
     one, other = (logits(each.params, tokens, each.shape, each.recipe) for each in (teacher, again))
     assert 0 < (one - other).abs().max() < 1e-4
     one, other = (TeacherSamples(each, length=30, seed=0).batch(0, 512) for each in (teacher, again))
-    assert np.array_equal(one, other)  # in float32 some are not
+    assert np.array_equal(one, other)
+    rough = []
+    for each in (teacher, again):
+        made = TeacherSamples(each, length=30, seed=0).on("cpu")
+        made.params = {name: value.float() for name, value in made.params.items()}
+        rough.append(made.batch(0, 2048).numpy())
+    differ = int(np.any(rough[0] != rough[1], axis=1).sum())
+    assert 0 < differ < 100  # why samples are made in float64
 
 
 def test_samples_do_not_depend_on_a_batch_before_them(teacher):

@@ -54,7 +54,7 @@ class TeacherSamples:
     -----
     On a CPU with the same version of torch and number of threads batches agree bit by bit. Elsewhere rounding is
     another, and where a draw is within it of the border between two tokens, the rest of that sequence is another one,
-    equally good. In float32 that befell a sequence in a hundred; in float64, which takes 1.6 times as long on a CPU,
+    equally good. In float32 that befell some sequences in a thousand; in float64, which takes 1.6 times as long on a CPU,
     none of some hundreds, and by the ratio of the roundings a token in about 10^12. On a GPU none of this was tried.
 
     Examples
@@ -120,7 +120,7 @@ class DeviceSamples:
 
     def __init__(self, samples: TeacherSamples, device: torch.device | str) -> None:
         self.samples, self.device = samples, torch.device(device)
-        # with rounding of float32 the data would depend on the machine: a sequence in a hundred is then another one
+        # with rounding of float32 the data would depend on the machine: some sequences in a thousand are others then
         self.params = {name: value.to(self.device, torch.float64) for name, value in samples.teacher.params.items()}
         self.starts = torch.as_tensor(np.cumsum(samples.teacher.start), device=self.device)
         self._kept: tuple[int, Tensor] | None = None  # the last chunk: the next batch may begin in its middle
