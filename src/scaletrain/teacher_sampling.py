@@ -54,8 +54,8 @@ class TeacherSamples:
     -----
     On a CPU with the same version of torch and number of threads batches agree bit by bit. Elsewhere rounding is
     another, and where a draw is within it of the border between two tokens, the rest of that sequence is another one,
-    equally good. In float32 that befell some sequences in a thousand; in float64, which takes 1.6 times as long on a CPU,
-    none of some hundreds, and by the ratio of the roundings a token in about 10^12. On a GPU none of this was tried.
+    equally good. In float32 that befell some sequences in a thousand; in float64 none of some hundreds, and by the
+    ratio of the roundings a token in about 10^12. On a GPU none of this was tried.
 
     Examples
     --------
