@@ -1,8 +1,9 @@
-"""What the shipped sweep on a random graph says: laws of data and of models, surfaces, compute-optimal models.
+"""What the shipped sweeps say: laws on a random graph, and the entropy ladder from bigrams to text.
 
-    python benchmarks/results.py    # twenty seconds on one core; writes docs/results.md and its figure
+    python benchmarks/results.py    # half a minute on one core; writes docs/results.md and its figures
 
-The words of the page are in benchmarks/results.md.in; its tables are put in here, all from `sf.load("er_small")`.
+The words of the page are in benchmarks/results.md.in; its tables are put in here, from `sf.load("er_small")` and, by
+`ladder.py`, from `sf.load("ladder")`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import ladder
 import scalefit as sf
 from common import ROOT
 from scalefit.demo import draw_walks
@@ -38,6 +40,15 @@ def main() -> None:
         "SURFACES": "\n".join(surfaces(best, useful)), "OPTIMAL": "\n".join(optimal(best, useful)),
         "COUNTING": "\n".join(counting(best)), **beside(best, useful),
     }  # fmt: skip
+    stops = ladder.stops()
+    climbed = sf.entropy_ladder(stops, resamples=ladder.RESAMPLES)
+    tables |= {
+        "LADDER_SWEEP": "\n".join(ladder.sweep()), "LADDER": "\n".join(ladder.rungs(climbed, stops)),
+        "LADDER_LOSSES": "\n".join(ladder.losses(stops)), "LADDER_KNOWN": "\n".join(ladder.known(stops)),
+        "LADDER_SURFACES": "\n".join(ladder.surfaces(stops)),
+        "LADDER_NOTES": "\n".join(f"- {note}" for note in climbed.notes),
+    }  # fmt: skip
+    ladder.draw(climbed, ROOT / "docs" / "images")
     draw_walks(best, ROOT / "docs" / "images")[1].unlink()
     page = (ROOT / "benchmarks" / "results.md.in").read_text(encoding="utf-8")
     for name, lines in tables.items():

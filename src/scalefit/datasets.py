@@ -178,8 +178,25 @@ _ER_SMALL = Dataset(
     file="er_small.csv",
 )
 
+_LADDER = Dataset(
+    name="ladder",
+    title="Transformers on bigrams, on samples of one- and two-layer models, and on text; a row per learning rate",
+    rows=240,
+    loss_unit="nats per token; entropy floor plus exact divergence, of text the cross-entropy on held-out windows",
+    params_convention="total, the embedding once; params_nonembed without it",
+    flops_convention="exact count of multiplications, 6 N D and attention; flops_6nd has 6 N D",
+    source="trained for this package by `scaletrain run ladder_bigrams` and three more; after arXiv:2601.10684",
+    licence="that of the package",
+    defects=(
+        "Four data sets in one table: column dataset, and source and teacher_depth to tell them.",
+        "Not tuned: keep the best learning rate of each model with best(over='lr'). One pair of seeds.",
+        "Text has no floor: loss_floor and excess are empty there.",
+    ),
+    file="ladder.csv",
+)
+
 DATASETS: Mapping[str, Dataset] = MappingProxyType(
-    {dataset.name: dataset for dataset in (_PYTHIA, _PYTHIA_CEREBRAS, _CEREBRAS_GPT, _ER_SMALL, _CHINCHILLA)}
+    {dataset.name: dataset for dataset in (_PYTHIA, _PYTHIA_CEREBRAS, _CEREBRAS_GPT, _ER_SMALL, _LADDER, _CHINCHILLA)}
 )
 """Every data set that `load` knows, by name; read-only."""
 
@@ -190,7 +207,7 @@ def names() -> tuple[str, ...]:
     Examples
     --------
     >>> names()
-    ('pythia', 'pythia_cerebras', 'cerebras_gpt', 'er_small', 'chinchilla')
+    ('pythia', 'pythia_cerebras', 'cerebras_gpt', 'er_small', 'ladder', 'chinchilla')
     """
     return tuple(DATASETS)
 

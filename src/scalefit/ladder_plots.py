@@ -20,6 +20,7 @@ MARKERS = {"alpha": "o", "beta": "s"}
 BARS = {"alpha": 2.4, "beta": 1.0}  # widths of bars that lie upon each other
 REFUSED = "an interval is refused"
 ROOM = 0.3  # of the height of the axes, for names
+NEAR = 0.05  # of their width: lines that are nearer have names on two sides
 
 
 def plot_ladder(ladder: EntropyLadder, *, ax: Axes | None = None) -> Axes:
@@ -70,11 +71,16 @@ def _name(ax: Axes, ladder: EntropyLadder) -> None:
     ax.margins(x=0.1)  # of a name, beside the axis too
     low, high = ax.get_ylim()
     ax.set_ylim(low - ROOM * (high - low), high)
-    for rung in ladder:
-        ax.axvline(rung.entropy.estimate, color=GREY, linewidth=0.5, linestyle=":", zorder=0)
+    left, right = ax.get_xlim()
+    below = [*(rung.entropy.estimate for rung in ladder.rungs[1:]), -np.inf]  # of each, the next lower entropy
+    for rung, lower in zip(ladder, below, strict=True):
+        here = rung.entropy.estimate
+        crowded = here - lower < NEAR * (right - left)  # the name of the lower one stands on its left
+        ax.axvline(here, color=GREY, linewidth=0.5, linestyle=":", zorder=0)
         ax.annotate(
-            plain(visible(rung.name)), (rung.entropy.estimate, 0.0), xycoords=("data", "axes fraction"),
-            xytext=(-1, 3), textcoords="offset points", rotation=90, ha="right", va="bottom", fontsize="small",
+            plain(visible(rung.name)), (here, 0.0), xycoords=("data", "axes fraction"),
+            xytext=(2 if crowded else -1, 3), textcoords="offset points", rotation=90,
+            ha="left" if crowded else "right", va="bottom", fontsize="small",
         )  # fmt: skip
 
 
