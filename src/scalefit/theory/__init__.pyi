@@ -1,2 +1,9 @@
 from . import baseline as baseline
 from . import language as language
+from .baseline import CountingBaseline as CountingBaseline
+from .baseline import baseline_of as baseline_of
+from .baseline import counting_baseline as counting_baseline
+from .baseline import counting_estimate as counting_estimate
+from .baseline import stationary_law as stationary_law
+from .counting import counted_losses as counted_losses
+from .counting import expected_loss as expected_loss
