@@ -9,6 +9,8 @@ from .cluster_laws import MEAN_FIELD as MEAN_FIELD
 from .cluster_laws import Universality as Universality
 from .cluster_laws import bethe_sizes as bethe_sizes
 from .cluster_laws import critical_probability as critical_probability
+from .clusters import Forest as Forest
+from .clusters import grow_clusters as grow_clusters
 from .counting import counted_losses as counted_losses
 from .counting import expected_loss as expected_loss
 from .data_scaling import binomial_loss as binomial_loss
@@ -17,11 +19,22 @@ from .dimension import Estimate as Estimate
 from .dimension import intrinsic_dimension as intrinsic_dimension
 from .dimension import manifold_exponent as manifold_exponent
 from .dimension import width_exponent as width_exponent
+from .experiments import Realisation as Realisation
+from .experiments import allocation_runs as allocation_runs
+from .experiments import learning_curves as learning_curves
+from .experiments import percentiles as percentiles
+from .experiments import scaling_runs as scaling_runs
 from .model_scaling import Allocation as Allocation
 from .model_scaling import break_rank as break_rank
 from .model_scaling import model_loss as model_loss
 from .model_scaling import optimal_allocation as optimal_allocation
 from .model_scaling import rank_exponent as rank_exponent
+from .nearest import Nearest as Nearest
+from .nearest import cluster_losses as cluster_losses
+from .nearest import draw_training as draw_training
+from .nearest import nearest_training as nearest_training
+from .nearest import predict_from_nearest as predict_from_nearest
+from .nearest import scale_factor as scale_factor
 from .percolation import DataScaling as DataScaling
 from .percolation import ModelScaling as ModelScaling
 from .percolation import local_exponent as local_exponent
@@ -30,3 +43,4 @@ from .regimes import exponent_curves as exponent_curves
 from .regimes import exponent_ratios as exponent_ratios
 from .regimes import limits as limits
 from .regimes import regime as regime
+from .targets import branching_targets as branching_targets
