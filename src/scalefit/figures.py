@@ -30,6 +30,8 @@ from .studies import Study
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from .theory.baseline import CountingBaseline
+
 HALO = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0, "alpha": 0.8}  # keeps words legible on lines
 FACTOR = 1.6  # in params and tokens around the runs
 POINTS = 60  # of a grid, along each axis
@@ -72,6 +74,7 @@ def _curve_figure(study: Study) -> Figure:
     table, curve = study.table, study.found["curve"]
     floor = study.fit.parameters.get("E")
     has_band = bool(np.isfinite(curve["low"]).any())
+    counting = _counting(study)
 
     def draw(ax: Axes) -> None:
         runs = np.asarray(thinned(len(table)))
@@ -81,6 +84,11 @@ def _curve_figure(study: Study) -> Figure:
         ax.plot(curve[name][inside], curve["loss"][inside], color=BLUE)
         ax.plot(curve[name][~inside], curve["loss"][~inside], color=BLUE, linestyle=(0, (3, 2)))
         ax.plot(table[name][runs], table.loss[runs], "o", color=INK, markersize=4, markeredgewidth=0)
+        top = ax.get_ylim()[1]
+        if counting is not None:
+            losses = counting(curve[name])
+            shown = losses <= top  # far above the runs it would flatten them
+            ax.plot(curve[name][shown], losses[shown], color=GREEN, linewidth=1.2, linestyle=(0, (5, 1.5, 1, 1.5)))
         if floor:
             ax.axhline(floor, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
             ax.annotate(f"E = {number(floor)}", (0.01, floor), xycoords=("axes fraction", "data"), va="bottom",
@@ -94,9 +102,24 @@ def _curve_figure(study: Study) -> Figure:
         curve.assign(kind="law")[["kind", name, "loss", "low", "high"]],
     ])  # fmt: skip
     band = f" Shaded: {100 * study.settings.level:g} % intervals of the mean." if has_band else ""
+    if counting is not None:
+        data["counting"] = counting(data[name])
+        band += f" Green: a model that counts transitions, {counting.entropy:.4g} + {counting.coefficient:,.4g}/D."
     return drawn(
         "law", f"Loss against {name}", f"Dots are runs, the line is the law, dashed beyond them.{band}", draw, data
     )
+
+
+def _counting(study: Study) -> CountingBaseline | None:
+    """Loss of counting, where runs on walks over one graph are fitted by their tokens."""
+    if study.fit.inputs != ("tokens",) or "loss_counting" not in study.table:
+        return None
+    from .theory.baseline import baseline_of
+
+    try:
+        return baseline_of(study.table)
+    except ValueError:  # several graphs: no single line
+        return None
 
 
 def _plane_figure(study: Study) -> Figure:
