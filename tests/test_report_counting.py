@@ -1,4 +1,4 @@
-"""The report of runs on walks has the loss of counting as a line, and no other report has."""
+"""The report of runs on walks lays the loss of counting beside the law, and no other report does."""
 
 from io import StringIO
 
@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
-from scalefit.figures import law_figure
+from scalefit.figures import counting_figure, law_figure
+from scalefit.sections import law_section
 from scalefit.studies import Settings, study
 
 
@@ -17,19 +18,44 @@ def of_walks(floors=2.0):
     return sf.LossTable.from_frame(frame.assign(loss_counting=frame["loss_floor"] + 4500 / D))
 
 
-def figure_of(runs):
-    return law_figure(study(runs, "runs", Settings(resamples=10)))
+def of_models_on_walks(floors=2.0):
+    design = sf.grid(params=np.geomspace(1e4, 1e6, 4), tokens=np.geomspace(1e5, 1e7, 5))
+    law = sf.Chinchilla(E=2.0, A=50.0, B=4000.0, alpha=0.6, beta=0.8)
+    frame = sf.simulate(law, design, noise=0.001).to_frame().assign(loss_floor=floors)
+    return sf.LossTable.from_frame(frame.assign(loss_counting=frame["loss_floor"] + 4500 / frame["tokens"]))
+
+
+def studied(runs):
+    return study(runs, "runs", Settings(resamples=10))
 
 
 def test_runs_on_walks_have_the_line_of_counting():
-    figure = figure_of(of_walks())
+    figure = law_figure(studied(of_walks()))
     assert "2 + 4,500/D" in figure.caption
     data = pd.read_csv(StringIO(figure.csv))
     np.testing.assert_allclose(data["counting"], 2 + 4500 / data["tokens"], rtol=1e-9)
 
 
+def test_models_on_walks_have_a_figure_of_their_excess_beside_that_of_counting():
+    of = studied(of_models_on_walks())
+    figure = counting_figure(of)
+    assert figure in law_section(of).figures
+    assert "4,500/D" in figure.caption
+    data = pd.read_csv(StringIO(figure.csv))
+    np.testing.assert_allclose(data["counting"], 2 + 4500 / data["tokens"], rtol=1e-9)
+    assert counting_figure(studied(of_walks())) is None  # there the law's own figure has the line
+
+
 @pytest.mark.parametrize("runs", [of_walks([2.0] * 4 + [2.5] * 4), sf.load("pythia").where("kept")])
 def test_others_have_none(runs):
-    figure = figure_of(runs)
+    figure = law_figure(studied(runs))
     assert "counts transitions" not in figure.caption
     assert "counting" not in figure.csv
+
+
+@pytest.mark.parametrize(
+    "runs", [of_models_on_walks([2.0] * 10 + [2.1] * 10), sf.simulate(sf.HOFFMANN_2022, sf.grid(
+        params=np.geomspace(1e8, 1e10, 4), tokens=np.geomspace(1e9, 1e11, 5)), noise=0.001)]
+)  # fmt: skip
+def test_others_over_params_and_tokens_have_none(runs):
+    assert counting_figure(studied(runs)) is None
