@@ -97,6 +97,8 @@ def test_models_that_count_are_laid_beside():
     printed = words(*asked, "--plot", "counting.png")
     assert "H 0.693147 nats per token c 2.5" in printed
     assert "mean of 40 models that count" in printed
+    assert "1 where the leading order is all" in printed
+    assert "nats" not in words("baseline", "ring.txt", "--loss", "squared_error")
     assert Path("counting.png").stat().st_size > 1000
     words("baseline", "ring.txt", "--plot", "line.png")
     assert 1000 < Path("line.png").stat().st_size != Path("counting.png").stat().st_size
@@ -113,6 +115,8 @@ def test_runs_on_walks_have_their_own_baseline():
     printed = words("baseline", "--runs", "walks.csv", "--plot", "walks.svg", "-o", "walks.json")
     assert printed.startswith("OK ")
     assert "the lowest of the runs with so many tokens" in printed
+    assert "power law 2 + 3000 D^-0.9, fitted to all runs" in printed
+    assert "below 1 is better than counting" in printed
     assert "counting" in Path("walks.svg").read_text(encoding="utf-8")
     assert json.loads(Path("walks.json").read_text(encoding="utf-8")) == found
 
@@ -184,6 +188,17 @@ def test_a_theory_is_fitted_beside_a_free_power_law(column):
     assert printed.startswith("OK ")
     assert f"free power law {found['free']['parameters']['alpha']:.4g}" in printed
     assert "percolation" in Path("beside.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("p", [(), ("--p", 0.2)])
+def test_a_floor_that_is_known_is_held_in_both_laws(p):
+    law = ModelScaling(alpha=1.0, manifold=0.5, E=1.5, A=20.0)
+    sf.simulate(law, sf.grid(params=np.geomspace(1e3, 1e7, 9))).to_frame().to_csv("runs.csv", index=False)
+    asked = ("percolation", "--c", 2, "--runs", "runs.csv", "--inputs", "params", "--fix", "E=1.4", *p)
+    found = content(*asked)
+    assert found["theory"]["parameters"]["E"] == found["free"]["parameters"]["E"] == 1.4
+    assert "its exponents are held; A is fitted" in words(*asked)
+    assert "its exponents are held; E and A are fitted" in words(*asked[: -2 - len(p)], *p)
 
 
 def test_above_the_critical_probability_the_law_is_one_power():
@@ -294,6 +309,8 @@ def test_help_loads_nothing_heavy():
         (("baseline", "--runs", "walks.csv", "--loss", "squared_error"), "of runs is the cross-entropy"),
         (("baseline", "ring.txt", "--plot", "x.gif"), "must end in .png"),
         (("percolation", "--inputs", "params"), "--inputs: is said of --runs"),
+        (("percolation", "--fix", "E=1"), "--fix: is said of --runs"),
+        (("percolation", "--runs", "pythia", "--fix", "alpha=0.5"), "holds E alone"),
         (("percolation", "--where", "kept", "--drop-invalid"), "--where, --drop-invalid: is said of --runs"),
         (("percolation", "--p", 0.2, "--plot", "x.png"), "there are no curves without --runs"),
         (("baseline", "ring.txt", "--where", "kept"), "is said of --runs"),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Group
 
+    from .result import Fit
     from .table import LossTable
     from .theory.baseline import CountingBaseline
     from .theory.regimes import Regime
@@ -109,7 +110,7 @@ def baseline_command(
         content = {**law, "rows": rows.to_dict("records"), **({} if fit is None else {"fit": fit.to_dict()})}
         from .theory_screens import baseline_screen
 
-        screen = baseline_screen(made, str(graph or runs), rows, _counting_facts(rows, models, fit is not None), fit)
+        screen = baseline_screen(made, str(graph or runs), rows, _counting_facts(rows, models, fit), fit)
         _finish(content, screen, as_json, output, figure, plot)
     raise typer.Exit(exit_code(fit is None or fit.ok, refused=False))
 
@@ -129,6 +130,8 @@ def percolation_command(
     runs: Runs = None,
     inputs: Annotated[str | None, options.option(
         "Table", "Column of --runs that the law takes: params or tokens.", "--inputs", metavar="COLUMN")] = None,
+    fix: Annotated[list[str] | None, options.option(
+        "Table", "Floor that both laws keep.", "--fix", metavar="E=0")] = None,
     columns: options.Columns = None,
     flops: options.Flops = None,
     where: options.Where = None,
@@ -139,7 +142,11 @@ def percolation_command(
     plot: Plot = None,
 ) -> None:  # fmt: skip
     """Exponents that percolation theory predicts; with --runs, its law beside a free power law."""
-    _of_runs(runs, inputs=inputs, columns=columns, flops=flops, where=where, best=best, drop_invalid=drop_invalid)
+    given = {"inputs": inputs, "fix": fix, "columns": columns, "flops": flops, "where": where, "best": best}
+    _of_runs(runs, **given, drop_invalid=drop_invalid)
+    held = options.make_model("power", objective=None, space=None, delta=None, fix=fix, tie=None).fixed or {}
+    if held.keys() - {"E"}:
+        raise options.usage("--fix", "holds E alone: the exponents are the theory's, A says how large its loss is.")
     if runs is not None and sizes is not None:
         raise options.usage("--at", "goes without --runs.")
     with one_message():
@@ -159,7 +166,7 @@ def percolation_command(
             if runs is not None:
                 table = _table(runs, columns, flops, where, best, drop_invalid)
                 column = options.choose_inputs(PowerLaw, table, runs, None if inputs is None else [inputs])[0]
-                theory, free = theory_fits(table, column, found=found, alpha=alpha, manifold=manifold)
+                theory, free = theory_fits(table, column, found=found, alpha=alpha, manifold=manifold, held=held)
                 content |= {"theory": theory.to_dict(), "free": free.to_dict()}
             else:
                 theory, tables = None, () if found.name == "supercritical" else local_rows(alpha, manifold, sizes)
@@ -183,7 +190,7 @@ def percolation_command(
         else:
             exponent = found.model_exponent if theory.inputs[0] == "params" else found.data_exponent
             words = f"{exponent:.4g}", f"{free.parameters['alpha']:.4g}"
-            screen = theory_fit_screen(theory, free, words, str(runs))
+            screen = theory_fit_screen(theory, free, words, str(runs), held=bool(held))
         _finish(content, screen, as_json, output, figure, plot)
     raise typer.Exit(exit_code(theory is None or theory.ok, refused=False))
 
@@ -294,15 +301,19 @@ def _baseline(graph: Path | None, directed: bool, loss: Loss, runs: LossTable | 
     return baseline_of(runs), None
 
 
-def _counting_facts(rows: pd.DataFrame, models: int | None, measured: bool) -> list[tuple[str, str]]:
+def _counting_facts(rows: pd.DataFrame, models: int | None, fit: Fit | None) -> list[tuple[str, str]]:
     """What the columns are."""
     pairs = [("predicted", "H + c/D, to leading order in 1/D: for D well above the number of edges")]
-    if measured:
+    if fit is not None:
+        numbers = fit.parameters
         pairs.append(("loss", "the lowest of the runs with so many tokens"))
+        law = f"{numbers['E']:.5g} + {numbers['A']:.5g} D^-{numbers['alpha']:.4g}"
+        pairs.append(("power law", f"{law}, fitted to all runs; the status is its own"))
     elif models is not None:
         pairs.append(("loss", f"mean of {models} models that count, each its own walk; se: its standard error"))
     if "ratio" in rows:
-        pairs.append(("ratio", "of the losses above H: below 1 is better than counting"))
+        meaning = "below 1 is better than counting" if fit else "1 where the leading order is all"
+        pairs.append(("ratio", f"of the losses above H: {meaning}"))
     return pairs
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,8 +112,11 @@ def local_rows(
     )  # fmt: skip
 
 
-def theory_fits(runs: LossTable, column: str, *, found: Regime, alpha: float, manifold: float) -> tuple[Fit, Fit]:
-    """Fit of E and A of percolation theory, its exponents held, and of a free power law.
+def theory_fits(
+    runs: LossTable, column: str, *,
+    found: Regime, alpha: float, manifold: float, held: Mapping[str, float] | None = None,
+) -> tuple[Fit, Fit]:  # fmt: skip
+    """Fit of E and A of percolation theory, its exponents held, and of a power law with a free one; `held` in both.
 
     Raises
     ------
@@ -133,8 +136,9 @@ def theory_fits(runs: LossTable, column: str, *, found: Regime, alpha: float, ma
     if column not in laws:
         raise ValueError(f"the theory is of params or of tokens, not of {column}. Say inputs='params'.")
     law, exponent = laws[column]
-    held = {"alpha": alpha, "manifold": manifold, "unit": 1.0}
-    theory = LawRegressor(PowerLaw, fixed={"alpha": exponent}) if found.name == "supercritical" else LawRegressor(
-        law, fixed=held
-    )  # fmt: skip
-    return fit(theory, runs, inputs=column), power_law(runs, column)
+    kept = dict(held or {})
+    if found.name == "supercritical":
+        theory = LawRegressor(PowerLaw, fixed={**kept, "alpha": exponent})
+    else:
+        theory = LawRegressor(law, fixed={**kept, "alpha": alpha, "manifold": manifold, "unit": 1.0})
+    return fit(theory, runs, inputs=column), fit(LawRegressor(PowerLaw, fixed=kept), runs, inputs=column)

@@ -28,7 +28,8 @@ def baseline_screen(
 ) -> Group:
     """H and c, the loss of counting at some tokens, and what models or runs have there."""
     law = Text.assemble(("L(D) = H + c/D", "bold"), f"    {visible(name)}")
-    numbers = [("H", f"{baseline.entropy:.6g} nats per token"), ("c", f"{baseline.coefficient:,.6g}")]
+    unit = " nats per token" if baseline.entropy else ""
+    numbers = [("H", f"{baseline.entropy:.6g}{unit}"), ("c", f"{baseline.coefficient:,.6g}")]
     first: list[RenderableType] = [] if fit is None else [_verdict(fit), ""]
     return Group(
         *first,
@@ -58,7 +59,7 @@ def percolation_screen(
     )
 
 
-def theory_fit_screen(theory: Fit, free: Fit, exponents: tuple[str, str], name: str) -> Group:
+def theory_fit_screen(theory: Fit, free: Fit, exponents: tuple[str, str], name: str, *, held: bool) -> Group:
     """A theory's law with its exponents held, beside a power law with a free one, both of the same runs."""
     table = _heading("law", "exponent", "E", "A", "mse", "status")
     for label, fit, exponent in zip(("theory", "free power law"), (theory, free), exponents, strict=True):
@@ -72,7 +73,10 @@ def theory_fit_screen(theory: Fit, free: Fit, exponents: tuple[str, str], name: 
         table,
         facts(
             [
-                ("theory", "its exponents are held; E and A are fitted, for the theory has no word on them"),
+                (
+                    "theory",
+                    f"its exponents are held; {'A is' if held else 'E and A are'} fitted",
+                ),
                 ("exponent", "of the theory: its limit; of the power law: as fitted"),
             ]
         ),

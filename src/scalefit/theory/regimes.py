@@ -196,7 +196,7 @@ def exponent_ratios(alphas: Sequence[float] = ALPHAS, *, manifolds: ArrayLike | 
     """
     import pandas as pd
 
-    values = np.geomspace(0.1, 10, 101) if manifolds is None else np.asarray(manifolds, dtype=float).ravel()
+    values = np.geomspace(0.1, 10, 1001) if manifolds is None else np.asarray(manifolds, dtype=float).ravel()
     rows = [
         (alpha, manifold, ModelScaling(alpha, manifold).exponent, DataScaling(alpha, manifold).exponent)
         for alpha in alphas
