@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import scalefit as sf
+from scalefit.drawing import new_axes
 from scalefit.figures import counting_figure, law_figure
 from scalefit.sections import law_section
 from scalefit.studies import Settings, study
@@ -44,6 +45,21 @@ def test_models_on_walks_have_a_figure_of_their_excess_beside_that_of_counting()
     data = pd.read_csv(StringIO(figure.csv))
     np.testing.assert_allclose(data["counting"], 2 + 4500 / data["tokens"], rtol=1e-9)
     assert counting_figure(studied(of_walks())) is None  # there the law's own figure has the line
+
+
+def test_what_is_drawn_is_the_excess_of_law_counting_and_runs(monkeypatch):
+    of, drawings = studied(of_models_on_walks()), []
+    monkeypatch.setattr("scalefit.figures.drawn", lambda *parts: drawings.append(parts[3]))
+    counting_figure(of)
+    ax = new_axes()
+    drawings[0](ax)
+    small, large, counting, runs = ax.lines
+    for line, params in ((small, of.table.params.min()), (large, of.table.params.max())):
+        x = line.get_xdata()
+        np.testing.assert_allclose(line.get_ydata(), of.fit(params, x) - 2, rtol=1e-9)
+    np.testing.assert_allclose(counting.get_ydata(), 4500 / counting.get_xdata(), rtol=1e-9)
+    np.testing.assert_allclose(runs.get_ydata(), of.table.loss - 2, rtol=1e-12)
+    assert {ax.get_xscale(), ax.get_yscale()} == {"log"}
 
 
 @pytest.mark.parametrize("runs", [of_walks([2.0] * 4 + [2.5] * 4), sf.load("pythia").where("kept")])

@@ -22,7 +22,7 @@ class Universality:
     tau : float, between 2 and 3
         A site of the lattice has n_s ~ s^-tau clusters of s sites.
     sigma : float
-        Clusters reach up to about |p - p_c|^(-1/sigma) sites.
+        Clusters reach up to about ``|p - p_c|^(-1/sigma)`` sites.
     dimension : float
         D of s ~ R^D, sites within a radius.
 
@@ -72,7 +72,7 @@ class Universality:
     def density(self, sizes: ArrayLike, *, distance: float = 0.0) -> Floats:
         """Clusters of these sizes per site, up to a constant: s^-tau exp(-distance^(1/sigma) s) (Eq. 1).
 
-        `distance` is |p - p_c|.
+        `distance` is ``|p - p_c|``.
 
         Examples
         --------
@@ -95,7 +95,7 @@ class Universality:
         return np.asarray(at_least_one("ranks", ranks) ** -(self.alpha + 1))
 
     def cutoff(self, distance: float) -> float:
-        """Size beyond which clusters are exponentially rare at this |p - p_c|; infinite at p_c.
+        """Size beyond which clusters are exponentially rare at this ``|p - p_c|``; infinite at p_c.
 
         Examples
         --------
