@@ -191,6 +191,12 @@ def baseline_of(runs: LossTable) -> CountingBaseline:
     tokens, floor, counting = (
         np.asarray(runs[name], dtype=float) for name in ("tokens", "loss_floor", "loss_counting")
     )
+    empty = int(np.sum(~np.isfinite(floor + counting)))
+    if empty:
+        raise ValueError(
+            f"loss_floor or loss_counting is empty in {empty} of {len(tokens)} rows, as of runs on text: counting has "
+            "a loss on walks over a graph alone. Select these with table.where('...')."
+        )
     first = int(np.argmin(tokens))  # where counting is farthest from its floor, and so has most digits
     made = CountingBaseline(float(floor[first]), float((counting[first] - floor[first]) * tokens[first]))
     other = ~(np.isclose(floor, made.entropy, rtol=SAME_LOSS) & np.isclose(counting, made(tokens), rtol=SAME_LOSS))
