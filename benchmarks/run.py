@@ -28,6 +28,7 @@ import bootstrap
 import corpora
 import kernel
 import network
+import percolation
 import solver
 import teacher
 import trainer
@@ -70,8 +71,9 @@ def render(results: dict[str, Any]) -> str:
         *whole_jobs(results["curves"]), *solver_section(results["solver"], results["surface"]),
         *surface_section(results["kernel"], results["network"], results["allocation"]),
         *memory_section(results["memory"]), *peer_section(results["peer"]), *missed_section(results["missed_refits"]),
-        *walks_section(results["walks"]), *trainer_section(results["trainer"]),
-        *teacher_section(results["teacher"]), *corpora_section(results["corpora"]),
+        *walks_section(results["walks"]), *percolation_section(results["percolation"]),
+        *trainer_section(results["trainer"]), *teacher_section(results["teacher"]),
+        *corpora_section(results["corpora"]),
     ]) + "\n"  # fmt: skip
 
 
@@ -222,6 +224,27 @@ def walks_target(row: Row) -> str:
     return f"{row['target'] / 1e6:.0f} M steps/s {met(row['steps_per_s'] >= row['target'])}"
 
 
+def percolation_section(rows: list[Row]) -> list[str]:
+    text = """Clusters of a Bethe lattice with 12 bonds a site, and the nearest training site of every site on them, of
+        which one in a hundred is of training: sites a second, on one thread. The baseline of growth is a queue of
+        sites, as a user writes it; that of the nearest ones are shortest paths by scipy."""
+    return [
+        "", "## Percolation clusters", *paragraph(text),
+        *table("| job | sites | ours, M sites/s | baseline | M sites/s | ratio | target |", [
+            f"| {r['job']} | {r['sites']:,} | {r['sites_per_s'] / 1e6:.2f} | {r['baseline']} | "
+            f"{r['theirs_per_s'] / 1e6:.3f} | {r['ratio']:.0f}x | {clusters_target(r)} |" for r in rows
+        ]),
+        *paragraph(f"Load of the machine {min(r['load'] for r in rows):.1f} to {max(r['load'] for r in rows):.1f}. "
+                   f"{percolation.WHY}"),
+    ]  # fmt: skip
+
+
+def clusters_target(row: Row) -> str:
+    if row["target"] is None:
+        return ""
+    return f"{row['target'] / 1e6:.0f} M sites/s {met(row['sites_per_s'] >= row['target'])}"
+
+
 def trainer_section(results: dict[str, list[Row]]) -> list[str]:
     text = """One update of the stacked trainer against a plain loop of nn.Module, torch.optim.AdamW and F.cross_entropy
         with the same weights, data and losses (benchmarks/plain_loop.py), on one thread; CPU time, least of interleaved
@@ -272,7 +295,7 @@ SECTIONS: dict[str, Callable[[bool], Any]] = {
     "curves": bootstrap.curve_jobs, "surface": bootstrap.surface_job, "peer": bootstrap.peer,
     "memory": lambda quick: bootstrap.memory(), "solver": solver.solver_rows, "missed_refits": solver.missed_refits,
     "kernel": kernel.kernel_rows, "network": network.network_rows, "allocation": allocation.rows,
-    "walks": walks.walk_rows, "trainer": trainer.trainer_rows,
+    "walks": walks.walk_rows, "percolation": percolation.percolation_rows, "trainer": trainer.trainer_rows,
     "teacher": teacher.teacher_rows, "corpora": corpora.corpus_rows,
 }  # fmt: skip
 

@@ -104,16 +104,6 @@ def test_imports_within_the_solver_point_down():
         assert seen <= allowed[path.stem], path.name
 
 
-def test_imports_within_theory_point_down():
-    statistics = [f"language_{part}" for part in ("counting", "decays", "correlations", "entropies")]
-    order = ["baseline", *statistics, "language"]
-    rooms = {path.stem: path for path in (SOURCE / "theory").glob("[!_]*.py")}
-    assert set(rooms) == set(order)
-    for name, path in rooms.items():
-        found = {one.split(".")[2] for one in imports(path) if one.startswith("scalefit.theory.")}
-        assert found & set(order) <= set(order[1 : order.index(name)]), name
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_the_library_imports_no_trainer_and_nothing_optional_and_heavy(path):
     allowed = {"torch"} if path.stem == "network_training" else set()

@@ -34,6 +34,7 @@ from .report_command import report_command
 from .screens import curves_screen, datasets_screen, fit_screen
 from .surface_commands import surface_command, validate_command
 from .terminal import console, working
+from .theory_commands import theory_app
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,6 +224,7 @@ app.command("optimal", epilog=EXIT_CODES)(optimal_command)
 app.command("validate", epilog=EXIT_CODES)(validate_command)
 app.command("ladder", epilog=EXIT_CODES)(ladder_command)
 app.command("report", epilog=EXIT_CODES)(report_command)
+app.add_typer(theory_app, name="theory")
 
 
 @app.command("datasets")

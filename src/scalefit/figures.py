@@ -30,6 +30,8 @@ from .studies import Study
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from .theory.baseline import CountingBaseline
+
 HALO = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0, "alpha": 0.8}  # keeps words legible on lines
 FACTOR = 1.6  # in params and tokens around the runs
 POINTS = 60  # of a grid, along each axis
@@ -72,6 +74,7 @@ def _curve_figure(study: Study) -> Figure:
     table, curve = study.table, study.found["curve"]
     floor = study.fit.parameters.get("E")
     has_band = bool(np.isfinite(curve["low"]).any())
+    counting = _counting(study) if name == "tokens" else None
 
     def draw(ax: Axes) -> None:
         runs = np.asarray(thinned(len(table)))
@@ -81,6 +84,11 @@ def _curve_figure(study: Study) -> Figure:
         ax.plot(curve[name][inside], curve["loss"][inside], color=BLUE)
         ax.plot(curve[name][~inside], curve["loss"][~inside], color=BLUE, linestyle=(0, (3, 2)))
         ax.plot(table[name][runs], table.loss[runs], "o", color=INK, markersize=4, markeredgewidth=0)
+        top = ax.get_ylim()[1]
+        if counting is not None:
+            losses = counting(curve[name])
+            shown = losses <= top  # far above the runs it would flatten them
+            ax.plot(curve[name][shown], losses[shown], color=GREEN, linewidth=1.2, linestyle=(0, (5, 1.5, 1, 1.5)))
         if floor:
             ax.axhline(floor, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
             ax.annotate(f"E = {number(floor)}", (0.01, floor), xycoords=("axes fraction", "data"), va="bottom",
@@ -94,9 +102,60 @@ def _curve_figure(study: Study) -> Figure:
         curve.assign(kind="law")[["kind", name, "loss", "low", "high"]],
     ])  # fmt: skip
     band = f" Shaded: {100 * study.settings.level:g} % intervals of the mean." if has_band else ""
+    if counting is not None:
+        data["counting"] = counting(data[name])
+        band += f" Green: a model that counts transitions, {counting.entropy:.4g} + {counting.coefficient:,.4g}/D."
     return drawn(
         "law", f"Loss against {name}", f"Dots are runs, the line is the law, dashed beyond them.{band}", draw, data
     )
+
+
+def _counting(study: Study) -> CountingBaseline | None:
+    """Loss of counting, where the runs are on walks over one graph."""
+    if "loss_counting" not in study.table:
+        return None
+    from .theory.baseline import baseline_of
+
+    try:
+        return baseline_of(study.table)
+    except ValueError:  # several graphs: no single line
+        return None
+
+
+def counting_figure(study: Study) -> Figure | None:
+    """Runs on walks over params and tokens beside a model that counts, by their loss above the entropy."""
+    counting = _counting(study) if study.of_plane else None
+    if counting is None or counting.coefficient == 0:  # nothing to count
+        return None
+    table, fit = study.table, study.fit
+    D, excess = table.tokens, table.loss - counting.entropy
+    x = np.geomspace(D.min() / FACTOR, D.max() * FACTOR, POINTS)
+    sizes = sorted({float(table.params.min()), float(table.params.max())})
+
+    def draw(ax: Axes) -> None:
+        for size in sizes:
+            columns: dict[str, Any] = {"params": size, "tokens": x}
+            y = fit(*(columns[name] for name in fit.inputs)) - counting.entropy
+            ax.plot(x[y > 0], y[y > 0], color=BLUE, linewidth=1.2)
+            if y[-1] > 0:
+                ax.annotate(count(size), (x[-1], y[-1]), xytext=(-2, 5), textcoords="offset points", ha="right",
+                            color=BLUE, fontsize="small")  # fmt: skip
+        ax.plot(x, counting(x) - counting.entropy, color=GREEN, linewidth=1.2, linestyle=(0, (5, 1.5, 1, 1.5)))
+        runs = np.asarray(thinned(len(table)))
+        above = runs[excess[runs] > 0]  # the axis is logarithmic
+        ax.plot(D[above], excess[above], "o", color=INK, markersize=3.6, markeredgewidth=0)
+        ax.set(xscale="log", yscale="log", xlim=(x[0], x[-1]))
+        log_axis(ax, "x", "tokens")
+        log_axis(ax, "y", "loss")
+        ax.set_ylabel(f"loss {MINUS} {counting.entropy:.4g}, nats")
+
+    data = table.to_frame()[["params", "tokens", "loss"]].assign(counting=counting(D))
+    return drawn(
+        "counting", "Beside a model that counts transitions",
+        f"Dots are runs, by their loss above the entropy of the walks, {counting.entropy:.4g} nats. Blue: the law for "
+        f"the smallest and the largest model, in parameters. Green: counting, {counting.coefficient:,.4g}/D.",
+        draw, data,
+    )  # fmt: skip
 
 
 def _plane_figure(study: Study) -> Figure:

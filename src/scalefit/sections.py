@@ -8,7 +8,7 @@ from markupsafe import Markup
 from .answers import NEAR, Answer
 from .checks import checks_section
 from .datasets import DATASETS
-from .figures import frontier_figure, law_figure, names_of, residuals_figure
+from .figures import counting_figure, frontier_figure, law_figure, names_of, residuals_figure
 from .inlining import MINUS, NONE, count, number, short
 from .moves import moves_section
 from .pages import Listing, Section, Words
@@ -34,7 +34,7 @@ def law_section(study: Study) -> Section:
     headline = Markup("The law is {}").format(formula(study))
     status = fit.verdict if fit.ok else " ".join(fit.notes)
     paragraphs: list[Words] = [status, *fit.remarks, *study.notes]
-    figures = law_figure(study), residuals_figure(study)
+    figures = law_figure(study), counting_figure(study), residuals_figure(study)
     return Section(
         "law", "The law", headline, tuple(paragraphs), tuple(figure for figure in figures if figure is not None),
         (_parameters(study),), why(study, "intervals"),

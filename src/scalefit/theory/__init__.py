@@ -1,4 +1,4 @@
-"""Theory: what laws of loss follow from the data alone. Its rooms load on first use."""
+"""Theory: what laws of loss follow from the data alone. Its names load on first use, as `scalefit.theory.regime`."""
 
 import lazy_loader
 

@@ -1,33 +1,41 @@
-"""The counting baseline: the loss of a model that counts the transitions of a walk; the stationary law of a walk."""
+"""The counting baseline: the loss of a model that counts, over one distribution or a walk; the law of a walk."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 from scipy.special import entr
 
-Floats = NDArray[np.float64]
+from ..formula import Law
 
+if TYPE_CHECKING:
+    from ..table import LossTable
+
+Floats = NDArray[np.float64]
+Losses: TypeAlias = Literal["cross_entropy", "squared_error"]
+
+SUMS_TO_1 = 1e-9  # of probabilities, as typed or computed
+SAME_LOSS = 1e-5  # relative, of losses in a table that may have been rounded
 SETTLED = 1e-14  # of a law, total variation from one step to the next
 MOST_STEPS = 10_000  # of power iteration, about a second on a small graph; slower walks are solved directly
 
 
 @dataclass(frozen=True)
-class CountingBaseline:
-    """Loss L(D) = H + c / D of counting on D transitions of a walk over a graph.
+class CountingBaseline(Law):
+    """Loss L(D) = H + c / D of counting on D tokens: a law of tokens, to be drawn beside measured ones.
 
     Attributes
     ----------
     entropy : float, nats per token
-        H, the entropy rate of the walk.
+        H, what is left with all data: the entropy, or entropy rate, for the cross-entropy; 0 for the squared error.
     coefficient : float, nats
-        c = (directed edges - nodes) / 2: half the numbers that there are to be learnt.
+        c. For the cross-entropy half the numbers that there are to be learnt.
 
     Examples
     --------
@@ -37,30 +45,35 @@ class CountingBaseline:
 
     entropy: float
     coefficient: float
+    inputs: ClassVar = ("tokens",)
 
-    def __call__(self, tokens: Any) -> Any:
-        """Loss after that many transitions, a float or an array."""
-        counts = np.asarray(tokens, dtype=float)
-        if not np.all(counts > 0):
-            raise ValueError(f"tokens must be positive, but the least is {np.min(counts):g}.")
-        return self.entropy + self.coefficient / (counts if counts.ndim else float(counts))
+    @classmethod
+    def bounds_for(cls, X: Floats, y: Floats) -> dict[str, tuple[float, float]]:
+        """H below the middle of the losses, c up to where it alone makes the largest loss (our choice)."""
+        return {
+            "entropy": (0.0, float(y.min() + y.max()) / 2),
+            "coefficient": (1e-9 * float(y.max() * X.min()), float(y.max() * X.max())),
+        }
+
+    def value(self, *columns: Any) -> Any:
+        """Loss after that many tokens, an array."""
+        if not np.all(columns[0] > 0):
+            raise ValueError(f"tokens must be positive, but the least is {np.min(columns[0]):g}.")
+        return self.entropy + self.coefficient / columns[0]
 
 
-def counting_baseline(adjacency: Any) -> CountingBaseline:
-    """Counting baseline of the walk with P_ij = W_ij / sum_k W_ik.
+def counting_estimate(probabilities: ArrayLike, *, loss: Losses = "cross_entropy") -> CountingBaseline:
+    """Counting baseline of independent draws from one distribution [1]_.
 
-    A model that knows which transitions are possible estimates P_ij by how often it saw i followed by j. At each node
-    its expected divergence is (k_i - 1) / (2 D_i) for k_i edges and D_i visits [1]_. About D pi_i of D transitions are
-    visits to i, and the stationary law pi_i is also how often the loss of i counts, so it cancels:
-
-        L(D) = sum_i pi_i H(P_i) + (directed edges - nodes) / (2 D),
-
-    which is ``(2 |E| - |V|) / (2 D)`` above the entropy of an undirected graph without loops.
+    The shares of D draws scatter by p_k (1 - p_k) / D around p_k (Eq. 14). The squared error, summed over k, is
+    (1 - sum p_k^2) / D (Eq. 17), exactly. The cross-entropy is H + (K - 1) / (2 D) to leading order in 1 / D for K
+    outcomes (Eq. 20); with its smoothing, and exactly, it is `expected_loss`.
 
     Parameters
     ----------
-    adjacency : (n, n) sparse array
-        W, weights of the edges; symmetric for an undirected graph, of which each edge is stored twice.
+    probabilities : (K,) array
+        They add up to 1; outcomes without any are impossible, and the model knows that.
+    loss : {"cross_entropy", "squared_error"}
 
     Returns
     -------
@@ -69,14 +82,59 @@ def counting_baseline(adjacency: Any) -> CountingBaseline:
     Raises
     ------
     ValueError
-        If it is not square, an entry is negative or not finite, or some node cannot be reached from some other.
+        If the probabilities are negative, not finite, or do not add up to 1; if the loss is neither.
+
+    References
+    ----------
+    .. [1] arXiv:2601.10684, appendix C.
+
+    Examples
+    --------
+    >>> counting_estimate([0.5, 0.25, 0.25], loss="squared_error")
+    CountingBaseline(entropy=0.0, coefficient=0.625)
+    >>> counting_estimate([0.5, 0.25, 0.25]).coefficient
+    1.0
+    """
+    p = distribution(probabilities)
+    if known(loss) == "squared_error":
+        return CountingBaseline(entropy=0.0, coefficient=float(1 - np.sum(p**2)))
+    return CountingBaseline(entropy=float(entr(p).sum()), coefficient=(len(p) - 1) / 2)
+
+
+def counting_baseline(adjacency: Any, *, loss: Losses = "cross_entropy") -> CountingBaseline:
+    """Counting baseline of the walk with P_ij = W_ij / sum_k W_ik.
+
+    A model that knows which transitions are possible estimates P_ij by how often it saw i followed by j. At each node
+    its expected divergence is (k_i - 1) / (2 D_i) for k_i edges and D_i visits [1]_. About D pi_i of D transitions are
+    visits to i, and the stationary law pi_i is also how often the loss of i counts, so it cancels:
+
+        L(D) = sum_i pi_i H(P_i) + (directed edges - nodes) / (2 D),
+
+    which is ``(2 |E| - |V|) / (2 D)`` above the entropy of an undirected graph without loops. The squared error,
+    sum_i pi_i sum_j (estimate - P_ij)^2, is in the same way (nodes - sum_ij P_ij^2) / D.
+
+    Parameters
+    ----------
+    adjacency : (n, n) sparse array
+        W, weights of the edges; symmetric for an undirected graph, of which each edge is stored twice.
+    loss : {"cross_entropy", "squared_error"}
+
+    Returns
+    -------
+    CountingBaseline
+
+    Raises
+    ------
+    ValueError
+        If it is not square, an entry is negative or not finite, or some node cannot be reached from some other; if
+        the loss is neither.
 
     Notes
     -----
     The leading order in 1 / D, for D well above the number of edges. The plain estimate is infinite where a possible
     transition was not seen; adding any constant to the counts of the possible ones, such as 1/2, mends that and has
-    the same leading order. A walk of finite length that starts elsewhere has its own floor in the place of the
-    entropy, and the same coefficient.
+    the same leading order: `scalefit.theory.counting` has it explicit. A walk of finite length that starts elsewhere
+    has its own floor in the place of the entropy, and the same coefficient.
 
     References
     ----------
@@ -89,16 +147,74 @@ def counting_baseline(adjacency: Any) -> CountingBaseline:
     >>> baseline.coefficient, round(baseline.entropy, 6), round(baseline(1500), 6)
     (1.5, 0.693147, 0.694147)
     """
+    kind, (transitions, law) = known(loss), walk(adjacency)
+    if kind == "squared_error":
+        return CountingBaseline(entropy=0.0, coefficient=float(transitions.shape[0] - np.sum(transitions.data**2)))
+    entropies = transitions.copy()
+    entropies.data = entr(entropies.data)
+    return CountingBaseline(
+        entropy=float(law @ np.asarray(entropies.sum(axis=1)).ravel()),
+        coefficient=(transitions.nnz - transitions.shape[0]) / 2,
+    )
+
+
+def baseline_of(runs: LossTable) -> CountingBaseline:
+    """Counting baseline of the walks that runs were trained on, read off their own columns.
+
+    A table of `scaletrain` has in each row `loss_floor`, H of walks of that length, and `loss_counting`, H + c / D.
+
+    Parameters
+    ----------
+    runs : LossTable
+        Of one graph and one length of walks.
+
+    Returns
+    -------
+    CountingBaseline
+
+    Raises
+    ------
+    ValueError
+        If the table is not one of walks, or no single baseline has the losses of all its rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import scalefit as sf
+    >>> frame = pd.DataFrame({"tokens": [1e3, 1e4], "loss": 2.7, "loss_floor": 2.0, "loss_counting": [2.5, 2.05]})
+    >>> baseline_of(sf.LossTable.from_frame(frame))
+    CountingBaseline(entropy=2.0, coefficient=500.0)
+    """
+    missing = [name for name in ("tokens", "loss_floor", "loss_counting") if name not in runs]
+    if missing:
+        raise ValueError(f"the table has no {' and no '.join(missing)}: these columns are of runs on walks alone.")
+    tokens, floor, counting = (
+        np.asarray(runs[name], dtype=float) for name in ("tokens", "loss_floor", "loss_counting")
+    )
+    empty = int(np.sum(~np.isfinite(floor + counting)))
+    if empty:
+        raise ValueError(
+            f"loss_floor or loss_counting is empty in {empty} of {len(tokens)} rows, as of runs on text: counting has "
+            "a loss on walks over a graph alone. Select these with table.where('...')."
+        )
+    first = int(np.argmin(tokens))  # where counting is farthest from its floor, and so has most digits
+    made = CountingBaseline(float(floor[first]), float((counting[first] - floor[first]) * tokens[first]))
+    other = ~(np.isclose(floor, made.entropy, rtol=SAME_LOSS) & np.isclose(counting, made(tokens), rtol=SAME_LOSS))
+    if other.any():
+        raise ValueError(
+            f"{other.sum()} of {len(tokens)} rows have another loss of counting than the others: runs on several "
+            "graphs, or on walks of several lengths. Select one with table.where('...')."
+        )
+    return made
+
+
+def walk(adjacency: Any) -> tuple[Any, Floats]:
+    """Transitions P of a checked graph, as CSR, and their stationary law."""
     weights = _checked(adjacency)
     totals = np.asarray(weights.sum(axis=1)).ravel()
-    transitions = sparse.diags_array(1 / totals) @ weights
+    transitions = sparse.csr_array(sparse.diags_array(1 / totals) @ weights)
     symmetric = (weights != weights.T).nnz == 0
-    law = totals / totals.sum() if symmetric else stationary_law(transitions)
-    transitions.data = entr(transitions.data)
-    return CountingBaseline(
-        entropy=float(law @ np.asarray(transitions.sum(axis=1)).ravel()),
-        coefficient=(weights.nnz - weights.shape[0]) / 2,
-    )
+    return transitions, totals / totals.sum() if symmetric else stationary_law(transitions)
 
 
 def stationary_law(transitions: Any) -> Floats:
@@ -150,3 +266,20 @@ def _checked(adjacency: Any) -> Any:
             "there is no way back, or no edge. Keep its largest strongly connected part."
         )
     return weights
+
+
+def distribution(probabilities: ArrayLike) -> Floats:
+    """The positive ones, checked."""
+    p = np.asarray(probabilities, dtype=float)
+    if p.ndim != 1 or not np.all((p >= 0) & np.isfinite(p)) or abs(p.sum() - 1) > SUMS_TO_1:
+        raise ValueError(
+            f"probabilities are a row of numbers from 0 on that add up to 1, but they add up to {p.sum():g}."
+        )
+    return np.asarray(p[p > 0] / p.sum())
+
+
+def known(loss: Losses) -> Losses:
+    """The loss, if it is one of the two."""
+    if loss not in ("cross_entropy", "squared_error"):
+        raise ValueError(f'loss is "cross_entropy" or "squared_error", not {loss!r}.')
+    return loss

@@ -17,7 +17,7 @@ from .language_decays import DECADE, Decay
 from .language_decays import fit_decay as fit_decay
 from .language_entropies import ConditionalEntropies, conditional_entropies, entropies_from_losses
 
-#: (exponent, what follows -+) of gamma and beta that arXiv:2602.07488 measured, by BPE tokens of a vocabulary of 8192.
+#: (exponent, what follows -+) of gamma and beta that arXiv 2602.07488 measured, by BPE tokens of a vocabulary of 8192.
 PUBLISHED = {
     "TinyStories": {"gamma": (0.325, 0.003), "beta": (0.88, 0.06)},
     "WikiText-103": {"gamma": (0.265, 0.016), "beta": (0.94, 0.16)},
