@@ -122,7 +122,7 @@ class EntropyLadder:
         found = []
         for name in ("entropy", "alpha", "beta"):
             intervals = [getattr(rung, name) for rung in self.rungs]
-            doubts = [[pair for pair in one.doubts if not pair[0].refuses] for one in intervals]
+            doubts = [[] if one.refused else [pair for pair in one.doubts if not pair[0].refuses] for one in intervals]
             of_all = tuple(pair for pair in doubts[0] if all(pair in others for others in doubts))
             found.append(replace(intervals[0], statistic=name, doubts=of_all))
             for rung, one, own in zip(self.rungs, intervals, doubts, strict=True):
