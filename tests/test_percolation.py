@@ -88,6 +88,10 @@ def test_finite_bethe_clusters_hold_all_sites_up_to_the_critical_probability():
     assert bethe_sizes(sizes, degree=4, p=0.5).sum() < 0.5
 
 
+def test_a_cutoff_that_no_float_holds_is_infinite():
+    assert Universality(tau=2.5, sigma=0.001, dimension=4).cutoff(0.01) == np.inf
+
+
 def test_the_density_falls_off_at_the_cutoff():
     assert MEAN_FIELD.cutoff(0.01) == pytest.approx(1e4)
     assert MEAN_FIELD.density([1e4], distance=0.01) / MEAN_FIELD.density([1e4]) == pytest.approx(np.exp(-1))
@@ -207,6 +211,12 @@ def test_at_equal_exponents_the_break_is_lamberts_and_the_loss_has_a_logarithm()
         )
 
 
+def test_many_clusters_and_a_steep_manifold_do_not_overflow():
+    """H^(1 + c/D) is too large for a float, n^(-c/D) too small; their product is the limit of Eq. 32."""
+    losses = model_loss([1e12, 1e15], alpha=1.0, manifold=50.0)
+    np.testing.assert_allclose(losses, model_loss([1e12, 1e15], alpha=1.0, manifold=50.0, limit=True), rtol=1e-3)
+
+
 def test_less_than_one_degree_of_freedom_gains_nothing():
     np.testing.assert_allclose(model_loss([1e-3, 0.5, 1.0], alpha=1.0, manifold=0.5), zeta(2), rtol=1e-12)
 
@@ -297,6 +307,11 @@ def test_losses_fall_and_end_with_their_exponents(alpha, manifold):
 def test_local_exponents_tend_to_the_limit(kind, alpha, manifold):
     law = kind(alpha, manifold)
     assert local_exponent(law, 1e14) == pytest.approx(law.exponent, abs=0.01)
+
+
+def test_an_exponent_of_nothing_learned_is_0_without_a_sign():
+    for law in (ModelScaling(alpha=1.0, manifold=0.5), DataScaling(alpha=1.0, manifold=0.5)):
+        assert str(local_exponent(law, [0.5])[0]) == "0.0"
 
 
 def test_units_and_offsets_move_a_law_and_leave_its_exponent():

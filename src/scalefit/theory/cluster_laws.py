@@ -104,7 +104,8 @@ class Universality:
         """
         if not 0 <= distance < 1:
             raise ValueError(f"distance is |p - p_c|, from 0 to below 1, but it is {distance}.")
-        return float(distance ** (-1 / self.sigma)) if distance else np.inf
+        with np.errstate(divide="ignore", over="ignore"):
+            return float(np.float64(distance) ** (-1 / self.sigma))
 
 
 #: Six dimensions and more, and the Bethe lattice.

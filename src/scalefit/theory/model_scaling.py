@@ -157,7 +157,8 @@ def model_loss(
     if limit:
         return _model_limit(n, alpha, r, _smallest(r, break_rule))
     k = break_rank(n, alpha=alpha, manifold=r, break_rule=break_rule)
-    learned = harmonic(k, nu) ** (1 + r) * np.maximum(n, 1.0) ** -r  # a part of one degree of freedom gains nothing
+    H = harmonic(k, nu)
+    learned = H * (H / np.maximum(n, 1.0)) ** r  # a part of one degree of freedom gains nothing
     return np.asarray(learned + zeta(alpha + 1, k + 1))
 
 

@@ -160,4 +160,4 @@ def local_exponent(law: Law, at: ArrayLike) -> Floats:
         raise ValueError(
             f"{type(law).__name__} has no loss above E = {floor:g} there, so that no exponent can be read."
         )
-    return np.asarray(-np.log(high / low) / STEP)
+    return np.asarray(np.log(low / high) / STEP)
