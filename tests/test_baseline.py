@@ -313,9 +313,10 @@ def test_a_table_without_one_baseline_is_refused_in_words(runs, words):
     ("call", "words"),
     [
         (lambda: counting_estimate([0.5, 0.6]), "add up to 1, but they add up to 1.1"),
-        (lambda: counting_estimate([1.5, -0.5]), "from 0 on"),
+        (lambda: counting_estimate([1.5, -0.5]), "from 0 on, but one is -0.5 .1 such"),
+        (lambda: counting_estimate([0.5, 0.5 + 1e-7]), "add up to 1, but they add up to 1.0000001"),
         (lambda: counting_estimate([[0.5, 0.5]]), "a row of numbers"),
-        (lambda: counting_estimate([0.5, np.nan]), "a row of numbers"),
+        (lambda: counting_estimate([0.5, np.nan]), "from 0 on, but one is nan"),
         (lambda: counting_estimate([0.5, 0.5], loss="mse"), 'loss is "cross_entropy" or "squared_error", not .mse'),
         (lambda: expected_loss([0.5, 0.5], 2.5), "tokens must be whole numbers"),
         (lambda: expected_loss([0.5, 0.5], 0), "tokens must be positive"),

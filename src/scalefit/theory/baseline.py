@@ -271,10 +271,13 @@ def _checked(adjacency: Any) -> Any:
 def distribution(probabilities: ArrayLike) -> Floats:
     """The positive ones, checked."""
     p = np.asarray(probabilities, dtype=float)
-    if p.ndim != 1 or not np.all((p >= 0) & np.isfinite(p)) or abs(p.sum() - 1) > SUMS_TO_1:
-        raise ValueError(
-            f"probabilities are a row of numbers from 0 on that add up to 1, but they add up to {p.sum():g}."
-        )
+    if p.ndim != 1:
+        raise ValueError(f"probabilities are a row of numbers, but of shape {p.shape}.")
+    bad = ~((p >= 0) & np.isfinite(p))
+    if bad.any():
+        raise ValueError(f"probabilities are finite and from 0 on, but one is {p[bad][0]:g} ({bad.sum()} such).")
+    if abs(p.sum() - 1) > SUMS_TO_1:
+        raise ValueError(f"probabilities add up to 1, but they add up to {p.sum():.12g}. Divide them by their sum.")
     return np.asarray(p[p > 0] / p.sum())
 
 
