@@ -173,6 +173,8 @@ def test_regimes_below_and_above_are_told():
     assert below["regime"]["cutoff"] == pytest.approx((1 / 11 - 0.05) ** -2)
     assert "model" not in above
     assert "finite clusters have up to about 598 sites" in words("percolation", "--p", 0.05)
+    assert "d 6, half the degree" in words("percolation", "--p", 0.2)
+    assert "half the degree" not in words("percolation", "--p", 0.05)
     assert content("percolation", "--tau", 2.4, "--dimension", 5)["alpha"] == pytest.approx(1.5)
     assert content("percolation", "--p", 0.05, "--sigma", 1)["regime"]["cutoff"] == pytest.approx(1 / (1 / 11 - 0.05))
 
@@ -333,6 +335,7 @@ def test_options_that_do_not_go_together_are_refused(arguments, expected):
         (("baseline", "ring.txt", "--tokens", 0.5), "tokens must be whole numbers"),
         (("baseline", "ring.txt", "--tokens", -1), "tokens must be positive"),
         (("baseline", "ring.txt", "--models", 5, "--smoothing", -1), "smoothing must be finite and not negative"),
+        (("baseline", "ring.txt", "--models", 5, "--smoothing", 0, "--tokens", 3), "5 of 5 models missed a transition"),
         (("baseline", "--runs", "pythia"), "has no loss_floor and no loss_counting"),
         (("baseline", "ring.txt", "--directed", "--plot", "x.png"), "every step of this walk is certain"),
         (("percolation", "--tau", 2), "tau must be between 2 and 3"),

@@ -186,7 +186,7 @@ def percolation_command(
         from .theory_screens import percolation_screen, theory_fit_screen
 
         if theory is None:
-            screen = percolation_screen(found, numbers, tables, _regime_facts(found, p_c))
+            screen = percolation_screen(found, numbers, tables, _regime_facts(found, p_c, degree / 2))
         else:
             exponent = found.model_exponent if theory.inputs[0] == "params" else found.data_exponent
             words = f"{exponent:.4g}", f"{free.parameters['alpha']:.4g}"
@@ -317,13 +317,15 @@ def _counting_facts(rows: pd.DataFrame, models: int | None, fit: Fit | None) -> 
     return pairs
 
 
-def _regime_facts(found: Regime, p_c: float) -> list[tuple[str, str]]:
+def _regime_facts(found: Regime, p_c: float, space: float) -> list[tuple[str, str]]:
     """Where p is, and what the sizes stand for."""
     pairs = [("p_c", f"{p_c:.4g}")]
     if found.cutoff < math.inf:
         pairs.append(("cut-off", f"finite clusters have up to about {found.cutoff:.3g} sites"))
-    if found.name == "subcritical":
-        pairs.append(("scaling", "holds up to clusters of that size"))
-    if found.name != "supercritical":
+        if found.name == "subcritical":
+            pairs.append(("scaling", "holds up to clusters of that size"))
+    if found.name == "supercritical":
+        pairs.append(("d", f"{space:g}, half the degree: the dimension of the infinite cluster, exponents are c/d"))
+    else:
         pairs.append(("rows", "params are degrees of freedom, tokens samples, exponents local, clusters those learned"))
     return pairs

@@ -46,6 +46,12 @@ def counted_rows(
         return rows
     added = SMOOTHING if smoothing is None else smoothing
     losses = [counted_losses(adjacency, int(n), models=models, smoothing=added, loss=loss, seed=seed) for n in D]
+    missed, places = sum(int(np.isinf(each).sum()) for each in losses), len(D) * models
+    if missed:
+        raise ValueError(
+            f"{missed} of {places} models missed a transition that is possible, and without smoothing their loss is "
+            "infinite. Give --smoothing above 0, or more --tokens."
+        )
     return _with_ratio(
         rows.assign(
             loss=[float(np.mean(each)) for each in losses],
