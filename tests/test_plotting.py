@@ -92,9 +92,19 @@ def test_rivals_are_overlaid_in_colours_of_their_own():
 
 def test_labels_are_formulas_with_exponents_by_default():
     assert legend(plot_fit([POWER, PLAIN]))[:2] == [
-        "E + A params^-alpha, alpha = 0.149",
-        "E + A params^-alpha, alpha = 0.0833",
+        r"$E + A N^{-\alpha}$, $\alpha$ = 0.149",
+        r"$E + A N^{-\alpha}$, $\alpha$ = 0.0833",
     ]
+
+
+@pytest.mark.parametrize("name", ["$", "a$b", "steps", "50 %", "x_{", "Größe"])
+def test_a_column_without_a_symbol_stands_as_it_is_named(name):
+    ax = plot_fit(
+        sf.fit(sf.PowerLaw, sf.LossTable.from_frame(KEPT.to_frame().assign(**{name: KEPT.params})), inputs=name)
+    )
+    shown = name.replace("$", r"\$")
+    assert legend(ax)[0] == rf"E + A {shown}^-alpha, $\alpha$ = 0.149"
+    assert drawn(ax)
 
 
 def test_a_fit_that_is_not_ok_says_so_in_its_label():
@@ -156,7 +166,7 @@ def test_a_long_name_of_a_column_leaves_room_for_the_picture(draw):
     name = "non_embedding_parameters"
     table = sf.LossTable.from_frame(KEPT.to_frame().assign(**{name: KEPT.params}))
     ax, short = draw(sf.fit(sf.PowerLaw, table, inputs=name), sf.HOFFMANN_2022), draw(POWER, sf.HOFFMANN_2022)
-    assert legend(ax)[0] == "PowerLaw, alpha = 0.149"
+    assert legend(ax)[0] == r"PowerLaw, $\alpha$ = 0.149"
     for one in (ax, short):
         one.figure.draw_without_rendering()
     assert ax.get_window_extent().width > 0.95 * short.get_window_extent().width
@@ -238,7 +248,7 @@ def test_where_other_inputs_vary_a_law_is_a_cross_at_each_run():
 
 def test_laws_of_one_column_and_other_fits_lie_beside_under_their_names():
     ax = plot_fit(POWER, {"by hand": sf.PowerLaw(1.0, 20.0, 0.15), "no offset": PLAIN})
-    assert legend(ax) == ["E + A params^-alpha, alpha = 0.149", "by hand", "no offset", "runs"]
+    assert legend(ax) == [r"$E + A N^{-\alpha}$, $\alpha$ = 0.149", "by hand", "no offset", "runs"]
     by_hand, no_offset = besides(ax)
     np.testing.assert_array_equal(by_hand.get_ydata(), sf.PowerLaw(1.0, 20.0, 0.15)(by_hand.get_xdata()))
     np.testing.assert_array_equal(no_offset.get_ydata(), PLAIN(no_offset.get_xdata()))
@@ -261,7 +271,7 @@ def test_a_fit_of_params_and_tokens_is_drawn_over_compute_a_line_per_size(beside
     assert len(besides(ax)) == (0 if beside is None else 10)
     assert ax.get_xlabel() == "training compute $C = 6ND$ (FLOPs)"
     assert ax.figure.axes[1].get_ylabel() == "parameters $N$"
-    assert legend(ax)[0].startswith("Chinchilla, alpha = 0.3")
+    assert legend(ax)[0].startswith(r"Chinchilla, $\alpha$ = 0.3")
     assert legend(ax)[1:] == ([] if beside is None else ["Hoffmann 2022"]) + ["runs"]
 
 

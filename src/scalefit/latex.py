@@ -96,6 +96,22 @@ def symbol(name: str) -> str:
     return f"${letter}_{{{index}}}$" if len(index) == 1 else rf"${letter}_{{\mathrm{{{index}}}}}$"
 
 
+def in_math(formula: str) -> str:
+    r"""Formula of a law, or one parameter, as a picture sets it; as it is where a name has no symbol.
+
+    Examples
+    --------
+    >>> [in_math(formula) for formula in ("E + A params^-alpha", "alpha", "E + A steps^-alpha")]
+    ['$E + A N^{-\\alpha}$', '$\\alpha$', 'E + A steps^-alpha']
+    """
+    names = {name: symbol(name).removesuffix(" (FLOPs)") for name in re.findall(r"[A-Za-z]\w*", formula)}
+    letters = all(re.fullmatch(r"\$[^$]+\$", made) for made in names.values())
+    if not letters or not re.fullmatch(r"[\w +^()-]*", formula, re.ASCII):
+        return formula.replace("$", r"\$")
+    raised = re.sub(r"\^(-\w+)", r"^{\1}", formula)
+    return "$" + re.sub(r"[A-Za-z]\w*", lambda name: names[name[0]][1:-1], raised) + "$"
+
+
 def _row(cells: tuple[Cell, ...]) -> str:
     return " & ".join(map(_cell, cells)) + r" \\"
 

@@ -28,6 +28,7 @@ from .drawing import (
     size_colours,
 )
 from .flops import six_nd
+from .latex import in_math
 from .laws import Law
 from .overlays import Beside, along, at_runs, losses, named_laws, sizes_of, tokens_at
 from .result import Fit
@@ -51,7 +52,7 @@ def plot_fit(
     held_out: pd.DataFrame | None = None,
     reach: float | None = None,
 ) -> Axes:
-    """Draw the runs and one or more laws: solid within the data, dashed beyond; others beside them dash-dotted.
+    r"""Draw the runs and one or more laws: solid within the data, dashed beyond; others beside them dash-dotted.
 
     Laws of one column are drawn over it, with E as a thin line. A fit of params and tokens is drawn over compute, a
     line per model size.
@@ -90,7 +91,7 @@ def plot_fit(
     >>> import scalefit as sf
     >>> ax = sf.plot_fit(sf.fit(sf.PowerLaw, sf.load("pythia").where("kept"), inputs="params"), sf.HOFFMANN_2022)
     >>> ax.get_xlabel(), [text.get_text() for text in ax.get_legend().get_texts()]
-    ('parameters $N$', ['E + A params^-alpha, alpha = 0.149', 'Hoffmann 2022', 'runs'])
+    ('parameters $N$', ['$E + A N^{-\\alpha}$, $\\alpha$ = 0.149', 'Hoffmann 2022', 'runs'])
     """
     if reach is not None and not 1 <= reach < np.inf:
         raise ValueError(f"reach must be a factor from 1 on, such as 10, not {reach!r}.")
@@ -302,8 +303,8 @@ def _formula(fit: Fit) -> str:
         return plain(fit.formula.partition("(")[0])
     exponents = [term.exponent for term in getattr(fit.law, "terms", ())]
     short = len(fit.inputs) == 1 and len(fit.formula) <= MOST_FORMULA
-    words = plain(fit.formula) if short else type(fit.law).__name__
-    return ", ".join([words, *(f"{name} = {fit.parameters[name]:.3g}" for name in exponents)])
+    words = in_math(fit.formula) if short else type(fit.law).__name__
+    return ", ".join([words, *(f"{in_math(name)} = {fit.parameters[name]:.3g}" for name in exponents)])
 
 
 def _draw_law(
