@@ -7,18 +7,16 @@ import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .config import MOST_SEED, check_whole
-from .counters import key_of
+from .counters import SPLITS, Split, key_of
 from .permutations import shuffled
 from .tokenising import Bytes, Gpt2, Tokenizer, Tokens, TrainedBpe, parse_tokenizer
 
-Split = Literal["train", "test"]
-SPLITS: dict[Split, int] = {"train": 0, "test": 1}
 SCHEMA = 1
 MANIFEST, TOKENS, DOCUMENTS, TOKENIZER = "manifest.json", "tokens.bin", "documents.bin", "tokenizer.json"
 SMALL = 65_536  # the largest vocabulary of tokens of 16 bits

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+
+Split = Literal["train", "test"]
+SPLITS: dict[Split, int] = {"train": 0, "test": 1}
 
 # SplitMix64 (Steele, Lea, Flood 2014): a Weyl sequence through a 64-bit mixer. As int64, since torch has no uint64
 # arithmetic; products wrap around and shifts are masked, so both libraries give the same bits.

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
+from .counters import Split
 from .graphs import Graph, check_length
 from .ngram_counts import Floats, Ints, tokens_of
-from .walks import Split, Walks
+from .walks import Walks
 
 if TYPE_CHECKING:
     import torch

@@ -16,7 +16,8 @@ import numpy as np
 from scalefit.writing import write_whole
 
 from .config import MOST_SEED, check_whole
-from .corpora import DOCUMENTS, MANIFEST, SCHEMA, SPLITS, TOKENIZER, TOKENS, Corpus, Split
+from .corpora import DOCUMENTS, MANIFEST, SCHEMA, TOKENIZER, TOKENS, Corpus
+from .counters import SPLITS, Split
 from .text_sources import Source, source_of
 from .token_files import (
     CHUNK,

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from .config import Pack, Recipe, Shape
 from .corpora import Corpus, Windows
+from .counters import Split
 from .evaluation import Evaluation, TextEvaluator, WalkEvaluator
 from .graphs import Graph
 from .ngram_models import NgramModel, NgramWalks
 from .teacher_sampling import TeacherSamples
 from .teachers import COLUMNS as TEACHER_COLUMNS
 from .teachers import Teacher, TeacherEvaluator
-from .walks import Split, Walks
+from .walks import Walks
 
 Floats = NDArray[np.float64]
 Evaluator: TypeAlias = Callable[[Mapping[str, Tensor], Shape, Recipe], Evaluation]

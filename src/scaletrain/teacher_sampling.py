@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from .config import MOST_SEED, Recipe, Shape, check_whole
-from .counters import key_of, number, streams
+from .counters import SPLITS, Split, key_of, number, streams
 from .model import linear, norm, rotary, turned
 from .parametrization import EMBEDDING, multiplier
 from .teachers import Teacher, checked_temperature
-from .walks import SPLITS, Split, check_numbers
+from .walks import check_numbers
 
 CHUNK = 256  # sequences that are always made together: rounding of products depends on how many there are
 DIGITS = 52  # of a uniform number: one more, and number x total could round up to the total

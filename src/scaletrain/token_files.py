@@ -14,7 +14,8 @@ import numpy as np
 
 from scalefit.writing import write_whole
 
-from .corpora import DOCUMENTS, SMALL, SPLITS, TOKENS, Split
+from .corpora import DOCUMENTS, SMALL, TOKENS
+from .counters import SPLITS, Split
 from .tokenising import Tokens
 
 STATE = "preparing.json"

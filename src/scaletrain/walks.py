@@ -5,21 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .alias import alias_tables
 from .config import MOST_SEED, check_whole
-from .counters import LOW32, LOW62, key_of, number, streams
+from .counters import LOW32, LOW62, SPLITS, Split, key_of, number, streams
 from .graphs import Graph, check_length
 
 if TYPE_CHECKING:
     import torch
 
-Split = Literal["train", "test"]
-SPLITS: dict[Split, int] = {"train": 0, "test": 1}
 AT_ONCE = 65_536  # walks that are taken together: fewer, and two threads wait for each other's calls
 
 
