@@ -328,3 +328,26 @@ def test_recipes_survive_their_dictionaries(folder):
 def test_a_plain_graph_is_trained_on_as_before():
     ring = Graph.from_edges([(0, 1), (1, 2), (2, 0)])
     assert identity(packed(3), ring) == identity(packed(3), source_of(ring))
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "values"),
+    [
+        ("er_kappa", "kappa", [0.0, 0.5, 1.0, 1.5, 2.0]),
+        ("bigrams_to_trigrams", "mixture", [0.0, 0.25, 0.5, 0.75, 1.0]),
+        ("skip_bigrams", "skip", [1, 2, 4, 8]),
+        ("ladder_bigrams", "order", [2]),
+    ],
+)
+def test_shipped_sweeps_over_data_find_them_where_the_user_is(folder, monkeypatch, name, column, values):
+    monkeypatch.chdir(folder)
+    sweep = read_sweep(name)
+    assert [source.columns[column] for source in sweep.sources.values()] == values
+    assert len({source.name for source in sweep.sources.values()}) == len(values)
+    assert {cell.digest for cell in sweep.cells} == set(sweep.sources)
+
+
+def test_shipped_teachers_are_jobs_and_say_when_the_text_is_too_short(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(ValueError, match=r"tokens are asked for\. Train on fewer tokens, or prepare more text"):
+        read_job("ladder_teacher1")
