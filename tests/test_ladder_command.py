@@ -54,6 +54,21 @@ def test_one_table_of_several_is_the_same_ladder(folder):
     ]
 
 
+def test_a_table_of_the_trainer_is_named_by_its_column(folder):
+    for name in LAWS:
+        (folder / name).mkdir()
+        pd.read_csv(f"{name}.csv").assign(dataset=f"my {name}").to_csv(folder / name / "runs.csv", index=False)
+    result = run("text/runs.csv", "bigram/runs.csv", "--json")
+    assert [rung["dataset"] for rung in rungs(result)] == ["my bigram", "my text"]
+
+
+def test_a_data_set_that_cannot_be_fitted_is_named_as_it_is_written(folder):
+    pd.read_csv("both.csv").query("dataset != 'text' or params < 2e6").to_csv("few.csv", index=False)
+    result = run("few.csv", "--split", "dataset")
+    assert result.exit_code == 1
+    assert "table of 'text'" in " ".join(result.stderr.split())
+
+
 def test_the_screen_says_what_the_numbers_are(folder):
     result = run("text.csv", "bigram.csv", "--plot", "ladder.png", "-o", "ladder.json")
     assert result.exit_code == (0 if "OK" in result.stdout and "NOT OK" not in result.stdout else 3)

@@ -201,9 +201,7 @@ def test_a_file_of_the_name_of_a_shipped_sweep_is_that_file(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     write(tmp_path, FIXED, "er_ci")
     assert str(find_sweep("er_ci")) == "er_ci"
-    with pytest.raises(
-        ValueError, match=r"there is no sweep er_smal\. Shipped are .*er_ci, er_kappa, er_small, .*; or"
-    ):
+    with pytest.raises(ValueError, match=r"there is no sweep er_smal\. Shipped are .*er_kappa, er_small, .*; or"):
         find_sweep("er_smal")
     with pytest.raises(FileNotFoundError, match=r"none\.toml"):
         read_sweep("none.toml")

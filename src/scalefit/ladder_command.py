@@ -76,19 +76,23 @@ def ladder_command(
 
 
 def _sets(table: str, split: str | None, runs: LossTable) -> Sequence[tuple[str, LossTable]]:
-    """Data sets of a table, by name."""
+    """Data sets of a table, by name: that in its column dataset, else that of the file."""
     if split is None:
         several = sorted(set(map(str, runs["dataset"]))) if "dataset" in runs else []
+        if len(several) == 1:  # tables of the trainer are all called runs.csv
+            return [(several[0], runs)]
         if len(several) > 1:
             raise ValueError(
                 f"the column dataset of {table} has {len(several)} values ({', '.join(several[:4])}). Say that they "
                 "are data sets of their own: --split dataset"
             )
         return [(Path(table).stem if Path(table).exists() else table, runs)]
+    import numpy as np
+
     if split not in runs:
         raise ValueError(f"{table} has no column {split!r}. Its columns are {', '.join(runs.columns)}.")
-    values = runs[split].astype(str)
-    return [(name, runs.where(values == name)) for name in dict.fromkeys(values)]
+    values = np.array([str(value) for value in runs[split]])
+    return [(name, runs.where(values == name)) for name in dict.fromkeys(values.tolist())]
 
 
 def _show(ladder: EntropyLadder) -> None:
