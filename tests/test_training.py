@@ -1,5 +1,6 @@
 """Training: interruptions leave whole updates, replicas are apart in every dtype, devices are there or refused."""
 
+import _thread
 import signal
 import threading
 from dataclasses import replace
@@ -74,6 +75,46 @@ def test_a_signal_in_the_middle_of_an_update_waits_for_its_end(amid, number):
     assert equal(resumed, whole)
     assert [step for step, _ in resumed.losses] == [step for step, _ in whole.losses]
     assert resumed.seconds > cut.seconds > 0 < cut.cpu_seconds < resumed.cpu_seconds
+
+
+def test_an_interruption_that_is_simulated_where_the_signal_is_blocked_is_not_lost(amid):
+    """As Ray cancels a task."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        cut = advanced(5)
+        amid(_thread.interrupt_main)
+        with pytest.raises(KeyboardInterrupt):
+            cut.advance()
+    finally:
+        if signal.sigpending():  # sent anew it would wait here, and end the tests later
+            signal.sigwait([signal.SIGINT])
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    assert cut.step == 6
+
+
+def test_a_signal_while_handlers_are_put_back_leaves_none_that_is_deaf(amid, monkeypatch):
+    def put(number, handler):
+        before = set_handler(number, handler)
+        if armed and handler is signal.default_int_handler and number == signal.SIGTERM:  # SIGUSR2 is still held
+            armed.clear()
+            signal.raise_signal(signal.SIGTERM)
+        return before
+
+    numbers, armed, set_handler = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2), [], signal.signal
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        cut = advanced(5)
+        monkeypatch.setattr(signal, "signal", put)
+        amid(lambda: armed.append(True))
+        with pytest.raises(KeyboardInterrupt):
+            cut.advance()
+        assert not armed
+        for number in numbers:
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(number)
+    finally:
+        for number, handler in before.items():
+            set_handler(number, handler)
 
 
 def test_half_an_update_is_no_state(amid):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -284,20 +285,29 @@ def usable(device: str) -> torch.device:
 @contextmanager
 def _signals_wait() -> Iterator[None]:
     """Hold back the polite signals until the block is over, where they would raise; only the main thread gets them."""
-    came: list[signal.Signals] = []
-    main = threading.current_thread() is threading.main_thread()
+    came: list[tuple[int, FrameType | None]] = []
     polite = [getattr(signal, name) for name in POLITE if hasattr(signal, name)]
-    handlers = {number: signal.getsignal(number) for number in polite}
-    held = {number: handler for number, handler in handlers.items() if main and callable(handler)}
-    for number in held:
-        signal.signal(number, lambda number, _: came.append(signal.Signals(number)))
+    if threading.current_thread() is not threading.main_thread():
+        polite = []
+    handlers = {number: handler for number in polite if callable(handler := signal.getsignal(number))}
+    holds = True
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if holds:
+            came.append((number, frame))
+        else:  # while the handlers are put back
+            handlers[number](number, frame)
+
     try:
+        for number in handlers:
+            signal.signal(number, hold)
         yield
     finally:
-        for number, handler in held.items():
+        holds = False
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-    for number in came:
-        signal.raise_signal(number)
+    for number, frame in came:  # called, not sent anew: an engine may have blocked what it simulates, as Ray does
+        handlers[number](number, frame)
 
 
 def _curves(trainer: Trainer, losses: NDArray[np.float64]) -> pd.DataFrame:
