@@ -87,7 +87,7 @@ GIVEN = {"kind": "erdos_renyi", "nodes": 9, "edges": 9}
         ({"kind": "file", "path": "x", "nodes": 3}, "has no nodes"),
         ({"kind": "file", "path": 3}, "path must be the name of a file, not 3"),
         ({"kind": "file", "path": ""}, "path must be the name of a file"),
-        ({**GIVEN, "size": 3, "colour": 1}, "has size, colour, which it does not know; there are kind, nodes"),
+        ({**GIVEN, "nods": 3}, "has 'nods', which is unknown; there are attached, .* Did you mean 'nodes'?"),
         ({**GIVEN, "nodes": 9.5}, "nodes must be a whole number from 0 on, not 9.5"),
         ({**GIVEN, "nodes": True}, "nodes must be a whole number"),
         ({**GIVEN, "seed": -1}, "seed must be a whole number from 0 on, not -1"),

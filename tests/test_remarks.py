@@ -38,6 +38,25 @@ def test_a_sweep_that_was_not_reduced_is_named_with_the_remedy():
     assert sf.fit(sf.Chinchilla, fit.table.best(over=("lr", "seed"))).remarks == ()
 
 
+def test_only_what_was_chosen_is_a_setting():
+    """What follows from the inputs, the data or a seed, and what was measured, is none: its best would be luck."""
+    rng = np.random.default_rng(0)
+    sweep = pd.concat([RUNS.to_frame().assign(lr=lr, seed=seed) for lr in (1e-3, 3e-3) for seed in (0, 1, 2)])
+    sweep = sweep.assign(width=np.sqrt(sweep.params).round(), steps=sweep.tokens // 4096, sites=sweep.seed * 7 + 51,
+                         run_seed=np.arange(120), excess=1.0, cpu_seconds=rng.uniform(9, 10, 120).round(1),
+                         energy=rng.random(120))  # fmt: skip
+    sweep["excess"] = sweep["loss"] - sweep["loss"].min()
+    for inputs in ("tokens", "params", ["params", "tokens"]):
+        law = sf.Chinchilla if isinstance(inputs, list) else sf.PowerLaw
+        (remark,) = [
+            words for words in sf.fit(law, sf.LossTable.from_frame(sweep), inputs=inputs).remarks if "differ" in words
+        ]
+        assert " and differ in lr; " in remark
+        assert remark.endswith("on the command line --best lr.")
+    own = sf.LossTable.from_frame(sweep.assign(seed=np.arange(120)))
+    assert " and differ in lr, sites; " in sf.fit(sf.Chinchilla, own).remarks[0]
+
+
 def test_rows_of_several_data_sets_are_named():
     frame = sf.simulate(sf.PowerLaw(E=2, A=30, alpha=0.25), sf.grid(params=np.geomspace(1e7, 1e10, 12))).to_frame()
     table = sf.LossTable.from_frame(frame.assign(dataset=["a", "b"] * 6))

@@ -25,7 +25,9 @@ RUNS, STEPS = (
 )
 # No loss is below this column; an offset that is lower by this share of the smallest excess is told. Our choice.
 FLOOR, BELOW = "loss_floor", 0.1
-NOT_SETTINGS = ("seed", "count", "replicates", "loss_sd", "at_edge")
+SEEDS = ("seed", "data_seed")
+# What a run ends with, not what it begins with; the last four are of the tables of scaletrain.
+NOT_SETTINGS = ("count", "replicates", "loss_sd", "at_edge", "loss_se", "excess", "seconds", "cpu_seconds")
 
 
 def remarks(
@@ -142,28 +144,31 @@ def _data_sets(table: LossTable) -> list[str]:
 
 
 def _settings(table: LossTable, inputs: Sequence[str], other: str) -> list[str]:
-    """Rows at the same inputs that differ in something other than a seed."""
+    """Rows at the same inputs that differ in something that was chosen: neither a seed nor what a run ends with."""
     frame = table.to_frame()
-    told = (*inputs, "loss", other, *(["flops"] if other else []))
     groups = frame.groupby(list(inputs), sort=False)
     if groups.ngroups == len(frame):
         return []
-    carried = [
+    told = (*inputs, other, *(["flops"] if other else []))
+    beside = [name for name in INPUTS if name in frame and name not in told and (groups[name].nunique() > 1).any()]
+    often = frame.nunique() <= len(frame) / 2  # of a setting; else it is a label or measured, or a seed of each run
+    seeds = [name for name in frame.columns if (name in SEEDS or name.endswith("_seed")) and often[name]]
+    # what follows from these, such as steps from tokens, or the sites of a world that a seed drew, was not chosen
+    cells = frame.groupby([name for name in (*INPUTS, DATA, *seeds) if name in frame], sort=False, dropna=False)
+    known = (*INPUTS, "loss", DATA, *SEEDS, *NOT_SETTINGS)
+    chosen = [
         name
         for name in frame.columns
-        if name not in told
-        and name not in NOT_SETTINGS
-        and not name.endswith("_seed")
-        and frame[name].dtype.kind in "iuf"
-        and frame[name].nunique() < len(frame)  # a column that never repeats is a label
-    ]
-    differ = [name for name in carried if (groups[name].nunique() > 1).any()]
+        if name not in known and not name.endswith("_seed") and often[name] and frame[name].dtype.kind in "iuf"
+        and (cells[name].nunique() > 1).any()
+    ]  # fmt: skip
+    differ = [*beside, *chosen]
     if not differ:
         return []
     mean = ", mean='seed'" if "seed" in frame else ""
     remedy = (
         ""
-        if set(differ) & set(INPUTS)
+        if beside
         else f" Keep the best of each with table.best(over=({', '.join(map(repr, differ))},){mean}), "
         f"on the command line {' '.join(f'--best {name}' for name in differ)}."
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
 Parametrization = Literal["sp", "sp_embed", "mup"]
@@ -276,6 +277,25 @@ def check_whole(name: str, value: Any, least: int, most: int | None = None) -> N
     if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
         upto = "on" if most is None else f"to {most}"
         raise ValueError(f"{name} must be a whole number from {least} {upto}, not {value!r}.")
+
+
+def check_entries(kind: Any, entries: Mapping[str, Any], where: str, *, also: Iterable[str] = ()) -> None:
+    """Refuse entries of a table that are no fields of a kind, and fields without a default that have none.
+
+    Raises
+    ------
+    ValueError
+        That names the first entry that is unknown with the one that may be meant, or all that are missing.
+    """
+    known = sorted([*(one.name for one in fields(kind)), *also])
+    for name in entries:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"{where} has {name!r}, which is unknown; there are {', '.join(known)}.{meant}")
+    lacking = [one.name for one in fields(kind) if one.default is MISSING and one.name not in entries]
+    if lacking:
+        raise ValueError(f"{where} lacks {' and '.join(lacking)}.")
 
 
 def _number(owner: Any, name: str, words: str, allowed: Callable[[float], bool]) -> None:

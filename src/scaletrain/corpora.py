@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -193,19 +194,16 @@ class Windows:
     def __post_init__(self) -> None:
         check_whole("length", self.length, 2)
         check_whole("seed", self.seed, 0, MOST_SEED)
-        tokens = self.corpus.split(self.split).tokens
-        if len(tokens) < self.length:
+        if not self.windows:
             raise ValueError(
-                f"the {self.split} split of {self.corpus.name} has {len(tokens)} tokens, not one window of "
+                f"the {self.split} split of {self.corpus.name} has {len(self._tokens)} tokens, not one window of "
                 f"{self.length}. Prepare more text, or choose a smaller length."
             )
-        rows = tokens[: len(tokens) // self.length * self.length].reshape(-1, self.length)
-        object.__setattr__(self, "_rows", rows)
 
     @property
     def windows(self) -> int:
         """How many windows there are."""
-        return len(self._rows)  # type: ignore[attr-defined]
+        return len(self._tokens) // self.length
 
     def batch(self, first: int, count: int) -> NDArray[np.int32]:
         """(count, length) tokens of the windows from number `first` on.
@@ -225,7 +223,13 @@ class Windows:
             )
         key = key_of(self.seed if self.split == "train" else 0, SPLITS[self.split])
         places = shuffled(np.arange(first, first + count), self.windows, key=key)
-        return self._rows[places].astype(np.int32)  # type: ignore[attr-defined, no-any-return]
+        rows = self._tokens[: self.windows * self.length].reshape(-1, self.length)
+        return rows[places].astype(np.int32)
+
+    @cached_property
+    def _tokens(self) -> Tokens:
+        """All of the split, on disk."""
+        return self.corpus.split(self.split).tokens
 
 
 def _read_manifest(folder: Path) -> tuple[bytes, dict[str, Any]]:

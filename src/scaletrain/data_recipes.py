@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from .config import check_whole
+from .config import check_entries, check_whole
 from .corpora import Corpus
 from .counted_models import counted, interpolated, ngram_model
 from .graph_recipes import GraphRecipe
@@ -201,15 +200,7 @@ def recipe_of(kind: str, entries: Mapping[str, Any], *, folder: str | os.PathLik
     made_by = KINDS[kind]
     if made_by is GraphRecipe:
         return GraphRecipe.from_dict(entries, folder=folder)
-    known = [one.name for one in fields(made_by)]
-    for name in entries:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            meant = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"[{kind}] has {name!r}, which is unknown; there are {', '.join(known)}.{meant}")
-    lacking = [one.name for one in fields(made_by) if one.default is MISSING and one.name not in entries]
-    if lacking:
-        raise ValueError(f"[{kind}] lacks {' and '.join(lacking)}.")
+    check_entries(made_by, entries, f"[{kind}]")
     path = entries["path"]
     return made_by(**{**entries, "path": str(Path(folder, path)) if path and isinstance(path, str) else path})
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from .config import check_whole
+from .config import check_entries, check_whole
 from .corpora import MANIFEST, Corpus
 from .counted_models import bigram_graph, counted
 from .graph_sources import barabasi_albert, erdos_renyi, read_graph
@@ -151,12 +151,9 @@ class GraphRecipe:
         >>> GraphRecipe.from_dict({"kind": "barabasi_albert", "nodes": 8000, "attached": 6}).seed
         0
         """
-        names = [one.name for one in fields(cls)]
-        unknown = [str(name) for name in entries if name not in names]
-        if unknown:
-            raise ValueError(f"[graph] has {', '.join(unknown)}, which it does not know; there are {', '.join(names)}.")
         if "kind" not in entries:
             raise ValueError(f"[graph] has no kind. It is one of {', '.join(MADE_OF)}.")
+        check_entries(cls, entries, "[graph]")
         path = entries.get("path")
         return cls(**{**entries, "path": str(Path(folder, path)) if path and isinstance(path, str) else path})
 

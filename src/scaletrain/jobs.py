@@ -6,13 +6,13 @@ import os
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from .config import Pack, Recipe, Replica, Shape, steps_for
+from .config import Pack, Recipe, Replica, Shape, check_entries, steps_for
 from .data_recipes import KINDS, DataRecipe, built, recipe_of
 from .sources import Source
 
@@ -238,15 +238,7 @@ def _with_steps(entries: dict[str, Any], shape: Shape, where: str) -> dict[str, 
 
 def _made(kind: Any, entries: dict[str, Any], where: str) -> Any:
     """Value of a kind; whatever is wrong with an entry is said with its place in the file."""
-    known = sorted([item.name for item in fields(kind)] + ["tokens"] * (kind is Recipe))
-    for name in entries:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            meant = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{where} has {name!r}, which is unknown; there are {', '.join(known)}.{meant}")
-    lacking = [item.name for item in fields(kind) if item.default is MISSING and item.name not in entries]
-    if lacking:
-        raise ValueError(f"{where} lacks {' and '.join(lacking)}.")
+    check_entries(kind, entries, where, also=["tokens"] * (kind is Recipe))
     try:
         return kind(**entries)
     except ValueError as error:
