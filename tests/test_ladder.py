@@ -129,6 +129,47 @@ def test_every_doubt_of_an_interval_is_said():
     assert any(Doubt.TOO_FEW_DRAWS.value in note for note in alone.notes)
 
 
+def test_a_data_set_without_a_fit_leaves_the_others_alone():
+    sets = {"a": RISING, "text": EXACT["text"], "b": sf.load("pythia"), "bigram": EXACT["bigram"]}
+    ladder = entropy_ladder(sets, resamples=5)
+    apart = entropy_ladder({name: EXACT[name] for name in ("text", "bigram")}, resamples=5)
+    assert str(ladder.to_dict()["rungs"]) == str(apart.to_dict()["rungs"])  # nan is not nan
+    assert list(ladder.left_out) == ["a", "b"]
+    assert not ladder.ok
+    assert ladder.notes[0].startswith("left out: 'a': none of 4 fits along params is ok")
+    frame = ladder.to_frame()
+    assert frame["dataset"].tolist() == ["bigram", "text", "a", "b"]
+    assert frame.drop(columns="dataset").iloc[2:].isna().all(axis=None)
+    assert [line.split() for line in repr(ladder).splitlines() if line[:2] in ("a ", "b ")] == [
+        ["a", *"------"], ["b", *"------"]
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("floor", "words"), [
+    (1.0, "leaves out the floor that is known, 1 in the column 'loss_floor': the offsets hold what the fixed tokens"),
+    (9.0, "leaves out the floor that is known, 9 in the column 'loss_floor': the law is wrong where it nears"),
+    (1.763, ""),
+    (np.nan, ""),
+])  # fmt: skip
+def test_an_entropy_beside_a_known_one(floor, words):
+    rung = next(one for one in three() if one.name == "text")
+    assert rung.entropy.low < 1.763 < rung.entropy.high
+    table = sf.LossTable.from_frame(NOISY["text"].to_frame().assign(loss_floor=floor))
+    ladder = entropy_ladder({"text": table}, resamples=100)
+    assert tuple(ladder.rungs[0].entropy) == tuple(rung.entropy)
+    assert ladder.doubts[-1].startswith("entropy of text: ") == bool(words)
+    assert words in ladder.doubts[-1]
+    np.testing.assert_equal(ladder.to_frame()["loss_floor"][0], floor)
+
+
+def test_refused_intervals_of_one_reason_are_one_note():
+    few = {name: sf.simulate(LAWS[name], SMALL, noise=0.001) for name in LAWS}
+    ladder = entropy_ladder(few, resamples=50)
+    assert all(rung.alpha.refused for rung in ladder)
+    (note,) = [note for note in ladder.notes if "interval of alpha" in note]
+    assert all(rung.name in note for rung in ladder)
+
+
 def test_work_that_is_done_is_told():
     told = []
     some = {name: EXACT[name] for name in ("text", "bigram")}

@@ -62,11 +62,26 @@ def test_a_table_of_the_trainer_is_named_by_its_column(folder):
     assert [rung["dataset"] for rung in rungs(result)] == ["my bigram", "my text"]
 
 
-def test_a_data_set_that_cannot_be_fitted_is_named_as_it_is_written(folder):
+def test_a_data_set_that_cannot_be_fitted_is_a_row_without_numbers(folder):
     pd.read_csv("both.csv").query("dataset != 'text' or params < 2e6").to_csv("few.csv", index=False)
-    result = run("few.csv", "--split", "dataset")
-    assert result.exit_code == 1
-    assert "table of 'text'" in " ".join(result.stderr.split())
+    result = run("few.csv", "--split", "dataset", "-o", "few.json")
+    assert result.exit_code == 3
+    assert "left out: the table of 'text': No slice at constant tokens" in " ".join(result.stdout.split())
+    assert [line.split() for line in result.stdout.splitlines() if line.startswith("text")] == [["text", *"------"]]
+    assert list(json.loads((folder / "few.json").read_text())["left_out"]) == ["text"]
+    pd.read_csv("few.csv").query("dataset == 'text'").to_csv("few.csv", index=False)
+    alone = run("few.csv")
+    assert alone.exit_code == 1
+    assert "the table of 'text': No slice at constant tokens" in " ".join(alone.stderr.split())
+
+
+def test_a_long_name_is_folded_where_it_may_be(folder):
+    long = "2-grams-of-the-complete-works-bpe512"
+    pd.read_csv("text.csv").assign(dataset=long).to_csv("long.csv", index=False)
+    lines = CliRunner().invoke(app, ["ladder", "long.csv", *FEW], env={"COLUMNS": "80"}).stdout.splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith("2-grams"))
+    assert [line.split()[0] for line in lines[first : first + 3]] == ["2-grams-of-the-", "complete-works-", "bpe512"]
+    assert max(map(len, lines)) <= 80
 
 
 def test_the_screen_says_what_the_numbers_are(folder):

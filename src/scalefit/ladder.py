@@ -2,63 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
 
 from .curves import Curves
-from .fitting import fit_curves
-from .formula import Term
-from .intervals import Interval, doubts_of
-from .laws import PowerLaw
+from .intervals import doubts_of
 from .markup import html_of
 from .replicates import Progress
-from .resampled import Bootstrap
-from .resampling import bootstrap
-from .sheets import Ends, Number, Sheet, Symbol, visible
+from .rungs import AXES, EXPONENTS, NoRungError, Rung, Source, curves_of, rung_of
+from .sheets import MISSING, Ends, Number, Sheet, Symbol, visible
 from .table import LossTable
 
-AXES = {"params": "tokens", "tokens": "params"}  # what varies, and what is held fixed
-EXPONENTS = {"params": "alpha", "tokens": "beta"}  # of L(N) at each D, and of L(D) at each N
 OF_BOOTSTRAP = " Name by='params' if there are enough sizes."  # a remedy that a ladder does not take
-Source = LossTable | Sequence[Curves]
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Rung:
-    """One data set of a ladder.
-
-    Attributes
-    ----------
-    name : str
-    curves : mapping of str to Curves
-        Of "params", L(N) at each D; of "tokens", L(D) at each N.
-    entropy : Interval
-        Smallest E over the fits of both that are ok, nats per token. Its ends are those of the smallest E of the axis
-        that it is on.
-    at : str
-        The slice that it is from.
-    alpha, beta : Interval
-        Means over the slices that are ok, of the exponents of L(N) at each D and of L(D) at each N.
-    """
-
-    name: str
-    curves: Mapping[str, Curves]
-    entropy: Interval
-    at: str
-    alpha: Interval
-    beta: Interval
-
-    def slices(self, along: str) -> tuple[int, int]:
-        """Slices along a column whose fits are ok, and all."""
-        fits = self.curves[along].fits
-        return sum(fit.ok for fit in fits), len(fits)
-
-    def sd(self, along: str) -> float:
-        """Standard deviation of the exponent over slices that are ok, which the paper gives as its error."""
-        return self.curves[along].sd(_exponent(self.curves[along]))
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -71,6 +29,8 @@ class EntropyLadder:
         In falling order of entropy.
     level : float
         Of the intervals.
+    left_out : mapping of str to str
+        Data sets of which no slice can be fitted, and why.
 
     Examples
     --------
@@ -89,6 +49,7 @@ class EntropyLadder:
 
     rungs: tuple[Rung, ...]
     level: float
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rungs)
@@ -98,23 +59,26 @@ class EntropyLadder:
 
     @property
     def ok(self) -> bool:
-        """Whether no slice of any data set is left out, and no interval refused."""
+        """Whether no data set and no slice of one is left out, and no interval refused."""
         return not self.notes
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Slices that are left out of a data set, and intervals that are refused."""
-        found = []
+        """Data sets and slices of them that are left out, and intervals that are refused."""
+        found = [f"left out: {reason}" for reason in self.left_out.values()]
         for rung in self.rungs:
             for along, at in AXES.items():
                 good, total = rung.slices(along)
                 if good < total:
                     found.append(f"{rung.name}: {total - good} of {total} slices along {along}, at one {at} each, "
                                  "are not ok and left out.")  # fmt: skip
-            for interval in (rung.entropy, rung.alpha, rung.beta):
-                if interval.refused:
-                    found.append(f"{rung.name}: no interval of {interval.statistic}. {interval.notes[0]}")
-        return tuple(found)
+        refused: dict[tuple[str, str], list[str]] = {}
+        for rung in self.rungs:
+            for one in (rung.entropy, rung.alpha, rung.beta):
+                if one.refused:
+                    doubt, about = next(pair for pair in one.doubts if pair[0].refuses)
+                    refused.setdefault((one.statistic, doubt.value), []).append(rung.name + f" ({about})" * bool(about))
+        return (*found, *(f"no interval of {of} of {', '.join(names)}: {why}" for (of, why), names in refused.items()))
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -128,10 +92,14 @@ class EntropyLadder:
             for rung, one, own in zip(self.rungs, intervals, doubts, strict=True):
                 rest = tuple(pair for pair in own if pair not in of_all)
                 found.append(replace(one, statistic=f"{name} of {rung.name}", doubts=rest))
-        return tuple(doubt.replace(OF_BOOTSTRAP, "") for doubt in doubts_of(found))
+        said = [doubt.replace(OF_BOOTSTRAP, "") for doubt in doubts_of(found)]
+        return (*said, *(rung.doubt for rung in self if rung.doubt))
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per data set: entropy, alpha and beta with their ends, sd over slices, slices that are ok and all."""
+        """A row per data set: entropy, alpha and beta with their ends, sd over slices, slices that are ok and all.
+
+        Where no slice can be fitted, a row without numbers.
+        """
         rows = []
         for rung in self.rungs:
             row: dict[str, Any] = {"dataset": rung.name}
@@ -140,21 +108,21 @@ class EntropyLadder:
             for along, exponent in EXPONENTS.items():
                 good, total = rung.slices(along)
                 row |= {f"{exponent}_sd": rung.sd(along), f"{exponent}_ok": good, f"{exponent}_slices": total}
-            rows.append({**row, "entropy_at": rung.at})
-        return pd.DataFrame(rows)
+            rows.append({**row, "entropy_at": rung.at, "loss_floor": rung.floor})
+        return pd.DataFrame([*rows, *({"dataset": name} for name in self.left_out)])
 
     def to_dict(self) -> dict[str, Any]:
         """Notes, doubts and every data set as plain values."""
         rungs = [
             {
                 "dataset": rung.name, "entropy": rung.entropy.to_dict(), "entropy_at": rung.at,
-                "alpha": rung.alpha.to_dict(), "beta": rung.beta.to_dict(),
+                "loss_floor": rung.floor, "alpha": rung.alpha.to_dict(), "beta": rung.beta.to_dict(),
                 **{f"{EXPONENTS[along]}_sd": rung.sd(along) for along in AXES},
             }
             for rung in self.rungs
         ]  # fmt: skip
         said = {"notes": list(self.notes), "doubts": list(self.doubts)}
-        return {"ok": self.ok, **said, "level": self.level, "rungs": rungs}
+        return {"ok": self.ok, **said, "level": self.level, "rungs": rungs, "left_out": dict(self.left_out)}
 
     def _sheet(self) -> Sheet:
         rows = []
@@ -165,6 +133,7 @@ class EntropyLadder:
                 for cell in (Number(interval.estimate), Ends(interval.low, interval.high))
             ]
             rows.append((rung.name, *cells))
+        rows += [(name, *6 * (MISSING,)) for name in self.left_out]
         percent = f"{100 * self.level:g} %"
         names = (Symbol("entropy"), percent, Symbol("alpha"), percent, Symbol("beta"), percent)
         return Sheet(
@@ -212,8 +181,8 @@ def entropy_ladder(
     TypeError
         If a name is no text, or a value neither table nor curves.
     ValueError
-        If there is no data set, a name or a table comes twice, an axis is missing, no slice of one can be fitted, or no
-        fit that is ok has a free offset.
+        If there is no data set or none that can be fitted, a name or a table comes twice, an axis is missing, or no fit
+        that is ok has a free offset.
 
     Notes
     -----
@@ -236,16 +205,22 @@ def entropy_ladder(
     >>> round(rung.entropy.estimate, 1), round(rung.alpha.estimate, 1)
     (4.0, 0.6)
     """
-    sources = _named(datasets).items()
-    sets = {name: _checked(name, _curves(name, source, rtol, min_rows)) for name, source in sources}
+    usable: dict[str, Mapping[str, Curves]] = {}
+    left_out: dict[str, str] = {}
+    for name, source in _named(datasets).items():
+        try:
+            usable[name] = curves_of(name, source, rtol=rtol, min_rows=min_rows)
+        except NoRungError as error:
+            left_out[name] = str(error)
+    if not usable:
+        raise ValueError(next(iter(left_out.values())))
     rungs = []
-    for done, (name, curves) in enumerate(sets.items(), start=1):
-        found = {along: bootstrap(curves[along], resamples=resamples, seed=seed) for along in AXES}
-        rungs.append(_rung(name, curves, found, level))
+    for done, (name, curves) in enumerate(usable.items(), start=1):
+        rungs.append(rung_of(name, curves, level=level, resamples=resamples, seed=seed))
         if progress is not None:
-            progress(done, len(sets))
+            progress(done, len(usable))
     rungs.sort(key=lambda rung: -rung.entropy.estimate)
-    return EntropyLadder(tuple(rungs), level)
+    return EntropyLadder(tuple(rungs), level, left_out)
 
 
 def _named(datasets: Mapping[str, Source] | Iterable[tuple[str, Source]]) -> dict[str, Source]:
@@ -267,75 +242,3 @@ def _named(datasets: Mapping[str, Source] | Iterable[tuple[str, Source]]) -> dic
             tables[source] = name
         named[name] = source
     return named
-
-
-def _curves(name: str, source: Source, rtol: float, min_rows: int) -> dict[str, Curves]:
-    """Curves along params and along tokens of one data set."""
-    if isinstance(source, LossTable):
-        missing = [axis for axis in AXES if axis not in source]
-        if missing:
-            raise ValueError(
-                f"the table of {name!r} has no {missing[0]}: a ladder needs params and tokens. Say which column it is "
-                "when the table is read."
-            )
-        try:
-            return {
-                along: fit_curves(PowerLaw, source, along=along, at=at, rtol=rtol, min_rows=min_rows)
-                for along, at in AXES.items()
-            }
-        except ValueError as error:
-            raise ValueError(f"the table of {name!r}: {error}") from error
-    given = list(source) if isinstance(source, Sequence) else [source]
-    if not all(isinstance(curves, Curves) for curves in given):
-        raise TypeError(f"{name!r} must be a LossTable, or the Curves along params and along tokens, not {source!r}.")
-    along = sorted(curves.along for curves in given)
-    if along != sorted(AXES):
-        raise ValueError(f"{name!r} must have curves along params and along tokens, once each, not along {along}.")
-    return {curves.along: curves for curves in given}
-
-
-def _checked(name: str, curves: dict[str, Curves]) -> dict[str, Curves]:
-    """The curves, if each axis has a fit that is ok and one has a free offset: before the long work."""
-    for along, slices in curves.items():
-        _exponent(slices)
-        if not any(fit.ok for fit in slices):
-            raise ValueError(
-                f"{name!r}: none of {len(slices)} fits along {along} is ok, so there is neither an offset nor an "
-                f"exponent. The first: {slices[0].notes[0]}"
-            )
-    if not any(_has_offset(slices) for slices in curves.values()):
-        raise ValueError(
-            f"{name!r}: no fit has a free offset E, which stands for the entropy. Fit a law with one, such as PowerLaw "
-            "with E not fixed."
-        )
-    return curves
-
-
-def _rung(name: str, curves: Mapping[str, Curves], found: Mapping[str, Bootstrap], level: float) -> Rung:
-    """A data set with the intervals of its smallest offset and of both exponents."""
-    smallest = {along: _smallest_offset(slices) for along, slices in curves.items() if _has_offset(slices)}
-    along = min(smallest, key=lambda axis: smallest[axis])
-    slices = curves[along]
-    place = [fit.parameters["E"] if fit.ok else float("inf") for fit in slices].index(smallest[along])
-    alpha, beta = (
-        replace(found[axis].interval(_exponent(curves[axis]), level), statistic=EXPONENTS[axis]) for axis in AXES
-    )
-    entropy = replace(found[along].interval(_smallest_offset, level), statistic="entropy")
-    return Rung(name, curves, entropy, f"L({along}) at {slices.at} {slices.values[place]:.4g}", alpha, beta)
-
-
-def _has_offset(curves: Curves) -> bool:
-    """Whether E is a parameter of the law, and free."""
-    return "E" in curves[0].parameters and "E" not in (curves[0].model.fixed or {})
-
-
-def _smallest_offset(curves: Any) -> float:
-    return float(curves.array("E").min())
-
-
-def _exponent(curves: Curves) -> str:
-    """Name of the one exponent of a law of one column."""
-    terms: Sequence[Term] = getattr(curves[0].law, "terms", ())
-    if len(terms) != 1:
-        raise ValueError(f"{curves[0].formula} has {len(terms)} terms with an exponent; a ladder needs a law with one.")
-    return terms[0].exponent

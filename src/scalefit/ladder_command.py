@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from . import interval_options, options
 from .outcomes import check_targets, exit_code, one_message, save_picture, to_json
+from .sheets import MISSING
 from .terminal import console, facts, status_line, visible, working
 
 if TYPE_CHECKING:
     from .ladder import EntropyLadder
     from .table import LossTable
+
+NUMBERS = 62  # letters of a line for numbers; names of data sets are folded into the others
 
 
 def ladder_command(
@@ -101,18 +105,21 @@ def _show(ladder: EntropyLadder) -> None:
 
     percent = f"{100 * ladder.level:g} %"
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("data set", overflow="fold")
+    table.add_column("data set", no_wrap=True)
     for name in ("entropy", percent, "alpha", percent, "beta", percent):
         table.add_column(name, justify="right", no_wrap=True)
+    screen = console()
+    room = max(screen.width - NUMBERS, 8)
     for rung in ladder:
         cells = [
             cell
             for one in (rung.entropy, rung.alpha, rung.beta)
             for cell in (f"{one.estimate:.3g}", "refused" if one.refused else f"{one.low:.3g} to {one.high:.3g}")
         ]
-        table.add_row(visible(rung.name), *cells)
+        table.add_row("\n".join(wrap(visible(rung.name), room)), *cells)
+    for name in ladder.left_out:
+        table.add_row("\n".join(wrap(visible(name), room)), *6 * (MISSING,))
     sentences = ladder.notes or (f"all slices of {len(ladder)} data sets are ok",)
-    screen = console()
     screen.print(status_line(ladder.ok, sentences))
     screen.print()
     screen.print(table)

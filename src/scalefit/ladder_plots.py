@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,8 @@ NAMES = {"alpha": r"$\alpha_D$: loss over parameters", "beta": r"$\beta_N$: loss
 MARKERS = {"alpha": "o", "beta": "s"}
 BARS = {"alpha": 2.4, "beta": 1.0}  # widths of bars that lie upon each other
 REFUSED = "an interval is refused"
-ROOM = 0.3  # of the height of the axes, for names
+ROOM = 0.48  # of the height that the points need, for names
+LINE, LINES = 13, 3  # letters of a line of a name that fit into it, and lines of a name
 NEAR = 0.05  # of their width: lines that are nearer have names on two sides
 
 
@@ -78,10 +80,15 @@ def _name(ax: Axes, ladder: EntropyLadder) -> None:
         crowded = here - lower < NEAR * (right - left)  # the name of the lower one stands on its left
         ax.axvline(here, color=GREY, linewidth=0.5, linestyle=":", zorder=0)
         ax.annotate(
-            plain(visible(rung.name)), (here, 0.0), xycoords=("data", "axes fraction"),
+            plain(_folded(visible(rung.name))), (here, 0.0), xycoords=("data", "axes fraction"),
             xytext=(2 if crowded else -1, 3), textcoords="offset points", rotation=90,
             ha="left" if crowded else "right", va="bottom", fontsize="small",
         )  # fmt: skip
+
+
+def _folded(name: str) -> str:
+    """Name on a few short lines, cut where they do not hold it."""
+    return "\n".join(wrap(name, LINE, max_lines=LINES, placeholder="..."))
 
 
 def _draw(ax: Axes, entropies: list[Interval], exponents: list[Interval], name: str, colour: str) -> None:
