@@ -49,13 +49,18 @@ def losses(tables: dict[str, sf.LossTable]) -> Iterator[str]:
             yield f"| {name} | {tokens:.3g} | {' | '.join(cells[width] for width in widths)} |"
 
 
-def rungs(ladder: sf.EntropyLadder, tables: dict[str, sf.LossTable]) -> Iterator[str]:
+def at_edges(tables: dict[str, sf.LossTable]) -> str:
+    """How many cells have their best learning rate at an edge."""
+    cells = np.concatenate([table["at_edge"] for table in tables.values()])
+    return f"{cells.sum()} of {len(cells)}"
+
+
+def rungs(ladder: sf.EntropyLadder) -> Iterator[str]:
     """A row per data set: entropy proxy, exact floor, exponents."""
     yield "| data | exact floor | smallest E | 95 % | alpha_D | 95 % | slices | beta_N | 95 % | slices |"
     yield "|---" * 10 + "|"
     for rung in ladder:
-        floor = tables[rung.name]["loss_floor"].astype(float)[0]
-        exact = "unknown" if np.isnan(floor) else f"{floor:.3f}"
+        exact = "unknown" if np.isnan(rung.floor) else f"{rung.floor:.3f}"
         row = [rung.name, exact, f"{rung.entropy.estimate:.2f}", ends(rung.entropy)]
         for interval, along in ((rung.alpha, "params"), (rung.beta, "tokens")):
             good, total = rung.slices(along)

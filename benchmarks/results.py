@@ -43,10 +43,11 @@ def main() -> None:
     stops = ladder.stops()
     climbed = sf.entropy_ladder(stops, resamples=ladder.RESAMPLES)
     tables |= {
-        "LADDER_SWEEP": "\n".join(ladder.sweep()), "LADDER": "\n".join(ladder.rungs(climbed, stops)),
+        "LADDER_SWEEP": "\n".join(ladder.sweep()), "LADDER": "\n".join(ladder.rungs(climbed)),
         "LADDER_LOSSES": "\n".join(ladder.losses(stops)), "LADDER_KNOWN": "\n".join(ladder.known(stops)),
         "LADDER_SURFACES": "\n".join(ladder.surfaces(stops)),
-        "LADDER_NOTES": "\n".join(f"- {note}" for note in climbed.notes),
+        "LADDER_EDGES": ladder.at_edges(stops),
+        "LADDER_NOTES": "\n".join(f"- {said}" for said in (*climbed.notes, *climbed.doubts)),
     }  # fmt: skip
     ladder.draw(climbed, ROOT / "docs" / "images")
     draw_walks(best, ROOT / "docs" / "images")[1].unlink()
