@@ -221,6 +221,24 @@ def test_a_far_optimum_is_noted_without_a_bootstrap():
     assert sf.compute_optimal(law(), [1e20]).notes == ()
 
 
+@pytest.mark.parametrize("cost", [flops.six_nd, flops.with_inference(1e9)])
+def test_a_run_that_is_better_than_the_best_is_named(cost):
+    """Whoever reads the frontier would take it for the least that can be had."""
+    frame = sf.simulate(sf.HOFFMANN_2022, DESIGN, noise=0.002).to_frame()
+    near = int(np.argmin(np.abs(np.log(20 * frame.params / frame.tokens))))
+    best = frame.loc[near].copy()
+    frame.loc[near, "loss"] *= 0.97
+    fit = sf.fit(sf.Chinchilla, sf.LossTable.from_frame(frame))
+    (note,) = sf.compute_optimal(fit, [1e20], cost=cost).notes
+    assert note.startswith("1 run is better than the best that the law has for the same budget: params")
+    assert f"has loss {0.97 * best.loss:.4g}, the law " in note
+    frame.loc[near, "loss"] = best.loss
+    off = int((frame.tokens / frame.params).argmax())
+    frame.loc[off, "loss"] *= 0.97  # off, but far from the best for its budget
+    fit = sf.fit(sf.Chinchilla, sf.LossTable.from_frame(frame))
+    assert sf.compute_optimal(fit, [1e20], cost=cost).notes == ()
+
+
 def test_an_optimum_beside_the_end_of_a_budget_is_no_edge():
     # serving eats up nearly half of the budget at its largest affordable model: between two points of a coarse grid
     boot = sf.bootstrap(law(noise=0.003), resamples=60)

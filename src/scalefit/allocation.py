@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .costs import COUNTS, Cost, check_cost, cost_name, spend
-from .doubting import DECADES
-from .flops import WithInference, six_nd
+from .flops import six_nd
 from .frontier import Frontier
+from .frontier_notes import beaten, far, mismatch, torn, uphill
 from .laws import SeparableLaw, Term
 from .optima import Draws, Optima
 from .replicates import Refits
@@ -24,10 +24,7 @@ Predict = Callable[[Floats], Floats]
 POINTS = 100  # the paper takes 50 or 100
 ZOOM = 20  # cells that a pair of neighbouring cells is divided into
 FINE, ROUGH = 1e-4, 2e-2  # steps of log counts down to which an optimum is followed: of a fit, of a resample
-NUDGE = 1.01  # factor of params by which the slope at an optimum is seen
-TORN = 0.05  # beyond which they do not speak of one optimum
 SAME = 1e-3  # difference of the routes, of log params, that is not worth a word
-MISMATCH = 0.05  # of log FLOPs, beyond which the table was made by another cost
 MOST_VALUES = 20_000_000  # losses at once: a bound on memory
 
 
@@ -80,24 +77,33 @@ def compute_optimal(fit: Fit | Bootstrap, flops: ArrayLike, *, cost: Cost = six_
     base: Any = fit.base if isinstance(fit, Bootstrap) else fit
     budgets = _checked(base, flops, points)
     closed = closed_form(base) if cost is six_nd else None
-    apart: float | None
-    notes: tuple[str, ...]
-    if closed is not None:
-        optima = _in_closed_form(closed, budgets, {name: np.array([v]) for name, v in base.parameters.items()})
-        source = f"optimum of {base.formula} by its closed form, C = 6 N D"
-        apart, notes = None, ()
-    else:
+    if closed is None:
         check_cost(cost, base.table["params"], base.table["tokens"], everywhere=base.has_law)
-        optima, apart = _both_routes(base, budgets, cost, points)
-        source = f"optimum of {base.formula} by search, C = {cost_name(cost)}"
-        notes = () if apart <= SAME else (f"the routes over params and tokens differ by {apart:.2g} in log params",)
+    optima, apart = _optima(base, budgets, cost, points, closed)
+    how = "its closed form" if closed is not None else "search"
     reach = _reach(base, optima)
+    routes = apart is not None and apart > SAME
     return Frontier(
-        budgets, optima.params[0], optima.tokens[0], optima.loss[0], optima.at_edge[0], source,
-        (*notes, *_mismatch(base, cost), *_far(budgets, reach)), reach=reach, apart=apart,
-        doubts=(*(f"the fit: {note}" for note in base.notes), *_uphill(base, budgets, optima), *_torn(apart)),
+        budgets, optima.params[0], optima.tokens[0], optima.loss[0], optima.at_edge[0],
+        f"optimum of {base.formula} by {how}, C = {cost_name(cost)}",
+        (
+            *([f"the routes over params and tokens differ by {apart:.2g} in log params"] if routes else []),
+            *mismatch(base, cost), *far(budgets, reach),
+            *beaten(base, cost, lambda budgets: _optima(base, budgets, cost, points, closed)[0].loss[0]),
+        ),
+        reach=reach, apart=apart,
+        doubts=(*(f"the fit: {note}" for note in base.notes), *uphill(base, budgets, optima), *torn(apart)),
         draws=None if fit is base else _draws(fit, base, budgets, cost, points, closed),
     )  # fmt: skip
+
+
+def _optima(
+    base: Fit, budgets: Floats, cost: Cost, points: int, closed: tuple[Term, Term] | None
+) -> tuple[Optima, float | None]:  # fmt: skip
+    """Best models of a fit, and how far apart the routes of a search are."""
+    if closed is None:
+        return _both_routes(base, budgets, cost, points)
+    return _in_closed_form(closed, budgets, {name: np.array([v]) for name, v in base.parameters.items()}), None
 
 
 def check_plane(fit: Any) -> None:
@@ -283,56 +289,3 @@ def _reach(fit: Fit, optima: Optima) -> Floats:
         with np.errstate(invalid="ignore"):
             beyond = np.fmax(beyond, np.log10(np.maximum(counts / runs.max(), runs.min() / counts)))
     return beyond
-
-
-def _far(budgets: Floats, reach: Floats) -> tuple[str, ...]:
-    """Says where an optimum lies so far beyond the runs that the formula itself is in doubt."""
-    far = reach > DECADES
-    if not far.any():
-        return ()
-    return (
-        f"{int(far.sum())} of {len(far)} optima, the first at {budgets[far][0]:.3g} FLOPs, lie over {DECADES:g} "
-        "decades beyond the runs: there the formula itself is in doubt.",
-    )
-
-
-def _torn(apart: float | None) -> tuple[str, ...]:
-    """Says that a surface has no valley to speak of: it is made of steps, or has several."""
-    if apart is None or apart <= TORN:
-        return ()
-    return (
-        f"a search over params and one over tokens end {apart:.2g} apart in log params: the surface is made of steps, "
-        "or has several valleys. Choose a smooth one.",
-    )
-
-
-def _uphill(fit: Fit, budgets: Floats, optima: Optima) -> tuple[str, ...]:
-    """Says where a larger model on the same tokens has a higher loss: then a smaller budget is better."""
-    good = optima.bracketed[0]
-    columns = {"params": optima.params[0, good], "tokens": optima.tokens[0, good]}
-    if fit.has_law or not good.any():
-        return ()
-    larger = {**columns, "params": columns["params"] * NUDGE}
-    here, there = (fit.model.predict(np.stack([at[name] for name in fit.inputs], axis=1)) for at in (columns, larger))
-    up = there > here
-    if not up.any():
-        return ()
-    return (
-        f"at {int(up.sum())} of {len(up)} optima, the first at {budgets[good][up][0]:.3g} FLOPs, a larger model on the "
-        "same tokens has a higher loss, so less compute is better: look for undertuned or diverged runs.",
-    )
-
-
-def _mismatch(fit: Fit, cost: Cost) -> tuple[str, ...]:
-    """A word where the table's flops were made by another cost."""
-    if "flops" not in fit.table:
-        return ()
-    if isinstance(cost, WithInference):  # serving is in no table's flops
-        cost = cost.cost
-    ratio = fit.table["flops"] / np.asarray(cost(fit.table["params"], fit.table["tokens"]), dtype=float)
-    if np.max(np.abs(np.log(ratio))) <= MISMATCH:
-        return ()
-    return (
-        f"the table's flops are {ratio.min():.2f} to {ratio.max():.2f} times {cost_name(cost)}: these budgets are not "
-        "in its FLOPs. Pass the cost that made them, such as flops.transformer(...).",
-    )
