@@ -301,6 +301,7 @@ def test_the_columns_are_those_that_the_trainer_writes():
         (walked([1e4, 1e6], loss_floor=[2.352, 2.567]), "1 of 2 rows have another loss of counting"),
         (walked([1e4, 1e5], loss_counting=[2.802, 2.5]), "1 of 2 rows"),
         (walked([1e4, 1e5], loss_counting=[2.802, np.nan]), "is empty in 1 of 2 rows, as of runs on text"),
+        (walked([1e4, 1e5], loss_counting=np.nan), "is empty in all 2 rows: these runs are on text or on samples"),
         (sf.load("pythia"), "no loss_floor and no loss_counting: these columns are of runs on walks"),
     ],
 )

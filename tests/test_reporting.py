@@ -154,6 +154,13 @@ def test_next_runs_are_rough_where_no_interval_is_given(plane):
     assert "the band" not in " ".join(figure.caption for figure in plan.figures)
 
 
+def test_a_plan_of_several_runs_is_not_told_as_its_first(plane_page):
+    _, made = plane_page
+    others = len(made.found["next_runs"].plan) - 1
+    assert others > 0
+    assert f" tokens, with {others} more run" in " ".join(map(str, page(made).cards[3].lines))
+
+
 def test_every_analysis_is_there_or_says_why(plane_page):
     _, made = plane_page
     from scalefit.analyses import ANALYSES

@@ -243,7 +243,9 @@ def _next(study: Study) -> Card:
         run = found.plan.iloc[0]
         columns = {"params": "parameters", "tokens": "tokens"}
         said = sentences([f"{count(run[name])} {words}" for name, words in columns.items() if name in run])
-        lines.append(f"To know more: {said} would tell most about {symbol(study.headline.statistic)}.")
+        others = len(found.plan) - 1
+        told = f"{said}, with {others} more {'run' if others == 1 else 'runs'}," if others else said
+        lines.append(f"To know more: {told} would tell most about {symbol(study.headline.statistic)}.")
     answer = f"{count(first.numbers['params'])} parameters on {count(first.numbers['tokens'])} tokens"
     return Card(question, answer, tuple(lines), "plan", tone)
 

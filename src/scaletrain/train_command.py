@@ -19,6 +19,7 @@ from .endings import one_message
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .config import Shape
     from .jobs import Job
 
 WIDE = 80  # letters of a table of runs
@@ -76,7 +77,7 @@ def export_command(
     if made.step < pack.recipe.steps:
         print_note(f"training was stopped at step {made.step} of {pack.recipe.steps}: this model is not finished.")
     console().print(facts([
-        ("model", f"width {pack.shape.width}, {pack.shape.depth} layers, {pack.shape.params:,} parameters"),
+        ("model", _model(pack.shape)),
         ("run", f"lr {one.lr:g}, seed {one.seed}, data_seed {one.data_seed}"), ("written", str(output)),
     ]))  # fmt: skip
 
@@ -119,10 +120,9 @@ def _show(runs: pd.DataFrame, job: Job) -> None:
     from rich.table import Table
 
     shape, screen = job.pack.shape, console()
-    model = f"width {shape.width}, {shape.depth} layers, {shape.params:,} parameters"
     tokens = f"{job.pack.tokens:,} in {job.pack.recipe.steps} steps of {job.pack.recipe.batch} x {shape.context}"
     floor, counting = runs[["loss_floor", "loss_counting"]].astype(float).iloc[0]
-    words = [("data", job.source.words), ("model", model), ("tokens", tokens)]
+    words = [("data", job.source.words), ("model", _model(shape)), ("tokens", tokens)]
     if floor == floor:
         beside = f"; counting transitions gives {counting:.5f}" if counting == counting else ""
         words.append(("floor", f"{floor:.5f} nats per token{beside}"))
@@ -147,3 +147,8 @@ def _cells(row: dict[Any, Any]) -> list[str]:
     excess = f"{row['loss_se']:.5f}" if loss != "-" and row["excess"] != row["excess"] else excess
     replica, seed, data_seed = (str(row[name]) for name in ("replica", "seed", "data_seed"))
     return [replica, f"{row['lr']:g}", seed, data_seed, loss, excess, visible(row["status"])]
+
+
+def _model(shape: Shape) -> str:
+    """A model in words."""
+    return f"width {shape.width}, {shape.depth} layer{'s' * (shape.depth > 1)}, {shape.params:,} parameters"

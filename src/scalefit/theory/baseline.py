@@ -192,6 +192,11 @@ def baseline_of(runs: LossTable) -> CountingBaseline:
         np.asarray(runs[name], dtype=float) for name in ("tokens", "loss_floor", "loss_counting")
     )
     empty = int(np.sum(~np.isfinite(floor + counting)))
+    if empty == len(tokens):
+        raise ValueError(
+            f"loss_floor or loss_counting is empty in all {empty} rows: these runs are on text or on samples, and "
+            "counting has a loss on walks over a graph alone."
+        )
     if empty:
         raise ValueError(
             f"loss_floor or loss_counting is empty in {empty} of {len(tokens)} rows, as of runs on text: counting has "
