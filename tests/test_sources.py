@@ -1,5 +1,6 @@
 """What models are trained on: walks, n-grams, teachers and text behind one door, and their tables of a TOML."""
 
+import json
 import math
 
 import numpy as np
@@ -14,13 +15,14 @@ from scaletrain.counted_models import bigram_graph, counted, ngram_model
 from scaletrain.data_recipes import KINDS, NgramRecipe, TeacherRecipe, TextRecipe, built, recipe_of
 from scaletrain.evaluation import TextEvaluator, WalkEvaluator
 from scaletrain.graph_recipes import GraphRecipe
-from scaletrain.jobs import read_job
+from scaletrain.jobs import read_job, read_tables
 from scaletrain.model import initial, logits
 from scaletrain.ngram_models import NgramWalks
 from scaletrain.results import COLUMNS, runs_of
 from scaletrain.sources import TEST_SEQUENCES, sampled, source_of
 from scaletrain.sweeps import read_sweep
 from scaletrain.teachers import read_teacher
+from scaletrain.working import start, usual_stack
 
 LENGTH = 12
 REST = """
@@ -345,6 +347,17 @@ def test_shipped_sweeps_over_data_find_them_where_the_user_is(folder, monkeypatc
     assert [source.columns[column] for source in sweep.sources.values()] == values
     assert len({source.name for source in sweep.sources.values()}) == len(values)
     assert {cell.digest for cell in sweep.cells} == set(sweep.sources)
+
+
+def test_runs_that_share_what_a_teacher_writes_are_stacked(folder):
+    usual = []
+    for number, data in enumerate(('teacher = {path = "teacher.safetensors"}', 'text = {path = "corpus"}')):
+        (folder / f"stacked{number}.toml").write_text(data + REST)
+        sweep = read_sweep(folder / f"stacked{number}.toml")
+        usual.append([usual_stack(sweep, device) for device in ("cpu", "cuda", "cuda:1")])
+        start(read_tables(folder / f"stacked{number}.toml"), folder / f"stacked{number}.toml", folder / f"out{number}")
+        assert json.loads((folder / f"out{number}" / "sweep.json").read_text())["stack"] == usual[-1][0]
+    assert usual == [[8, 48, 48], [1, 48, 48]]
 
 
 def test_shipped_teachers_are_jobs_and_say_when_the_text_is_too_short(folder, monkeypatch):

@@ -30,7 +30,9 @@ SweepArgument = Annotated[
 ]
 Folder = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of a sweep that `scaletrain run` has started.")]
 Device = Annotated[Literal["cpu", "cuda"], typer.Option(help="On cuda each worker has a GPU of its own.")]
-Stack = Annotated[int | None, typer.Option(min=1, help="Runs of a pack at most; 1 on a CPU, 48 on a GPU by default.")]
+Stack = Annotated[int | None, typer.Option(
+    min=1, help="Runs of a pack at most; by default 1 on a CPU, 8 there if a teacher writes the data, 48 on a GPU.",
+)]  # fmt: skip
 
 
 def plan_command(
@@ -46,12 +48,12 @@ def plan_command(
         from .planning import plan
         from .sweep_screens import planned
         from .sweeps import read_sweep
-        from .working import STACKS
+        from .working import usual_stack
 
         torch.set_num_threads(1)
         made = read_sweep(sweep)
         with working("timing the models") as advance:
-            found = plan(made, stack=stack or STACKS[device], device=device, progress=advance)
+            found = plan(made, stack=stack or usual_stack(made, device), device=device, progress=advance)
     for part in planned(made, found, workers=workers):
         console().print(part)
 

@@ -26,6 +26,7 @@ from .training import usable
 STEP = "step"
 PAUSE = 1.0  # seconds between looks at what other workers do, and between notes of the step
 STACKS = {"cpu": 1, "cuda": 48}  # replicas of a pack: on a CPU a stack gains nothing; on a GPU our choice
+SHARED = 8  # at least, of those that share what a teacher writes: that may cost more than to train on it
 IN_A_ROW = 3  # packs that fail one after another before a worker ends: it may be the device and not the packs
 
 
@@ -131,7 +132,7 @@ def start(content: Tables, path: Path, folder: Path, *, stack: int | None = None
         Of the ledger. A graph or a teacher, which are files, are copied there, where workers on other machines find
         them; a corpus is not: they must find it under the same path.
     stack : int, optional
-        Replicas of a pack at most: those of the sweep that is there, else by the device.
+        Replicas of a pack at most: those of the sweep that is there, else `usual_stack`.
     device : str
         Of the workers; it need not be here.
 
@@ -175,7 +176,7 @@ def start(content: Tables, path: Path, folder: Path, *, stack: int | None = None
         if stack not in (None, there):
             raise ValueError(f"{folder} has this sweep in packs of {there}, not {stack}. Leave out --stack.")
         stack = there
-    stack = stack or STACKS.get(device.partition(":")[0], 1)
+    stack = stack or usual_stack(sweep, device)
     first = sweep.needs({}, stack=stack)
     _check_names(folder, first)
     try:
@@ -188,6 +189,20 @@ def start(content: Tables, path: Path, folder: Path, *, stack: int | None = None
     write_whole(folder / STATEMENT, json.dumps({**statement, "stack": stack}, indent=1) + "\n")  # before any pack
     Ledger.create(folder, {name: described(one) for name, one in first.items()})
     return sweep
+
+
+def usual_stack(sweep: Sweep, device: str) -> int:
+    """Replicas of a pack at most, where nobody says.
+
+    Examples
+    --------
+    >>> from scaletrain.sweeps import read_sweep
+    >>> usual_stack(read_sweep("er_ci"), "cpu"), usual_stack(read_sweep("er_ci"), "cuda:1")
+    (1, 48)
+    """
+    usual = STACKS.get(device.partition(":")[0], 1)
+    teaches = any(source.columns.get("source") == "teacher" for source in sweep.sources.values())
+    return max(usual, SHARED) if teaches else usual
 
 
 def resumed(folder: Path) -> tuple[Sweep, int]:
