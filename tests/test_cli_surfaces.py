@@ -166,6 +166,20 @@ def test_shapes_are_near_the_last_answer():
     )
 
 
+@pytest.mark.parametrize(("vocabulary", "options", "expected"), [
+    (512, [], {"vocabulary": 512, "head": 128}),
+    ([512, 1024], [], {"head": 128}),
+    (512, ["--vocabulary", "32000"], {"vocabulary": 32000, "head": 128}),
+])  # fmt: skip
+def test_shapes_are_of_the_family_of_the_runs(vocabulary, options, expected):
+    frame = sf.LossTable.read("grid.csv").to_frame()
+    frame["vocabulary"] = np.resize(vocabulary, len(frame))
+    frame.assign(head_dim=128).to_csv("family.csv", index=False)
+    found = content(*["family.csv" if one == "grid.csv" else one for one in OPTIMAL], "--budget", "1e22", "--shapes",
+                    *options)  # fmt: skip
+    assert found["shapes"] == sf.shapes_near(found["budgets"][-1]["params"], **expected).to_dict("records")
+
+
 def test_envelope_and_isoflops_are_those_of_the_library(isoflops):
     runs = sf.LossTable.read("isoflops.csv")
     for option, frontier in (("--isoflop", sf.isoflop(runs)), ("--envelope", sf.envelope(runs))):

@@ -90,7 +90,7 @@ def optimal_command(
         boot = None if fitted is None else asked.bootstrap(fitted, table)
         with working("looking for the best models"):
             plan = _plan(approach, runs, weights, fitted, boot, pays, asks, asked)
-            near = family.near(plan.answers[-1].numbers["params"])
+            near = family.near(plan.answers[-1].numbers["params"], runs)
             content = _content(plan, near, runs, pays)
             if plot is not None:
                 save_picture(_picture(plan, pays), plot)

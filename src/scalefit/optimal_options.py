@@ -75,7 +75,8 @@ Shapes = Annotated[bool, option("Transformer", "Nearest shapes, at the last budg
 Vocabulary = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Of --shapes, where GPT-2's 50257 is the default, and of --cost transformer.", metavar="COUNT",
+        min=1, metavar="COUNT",
+        help="Of --shapes, by default that of the runs, else GPT-2's 50257; and of --cost transformer.",
         rich_help_panel="Transformer",
     ),
 ]  # fmt: skip
@@ -180,13 +181,25 @@ class Family:
             made = transformer(vocabulary=self.vocabulary, context=self.context, embeddings=self.embeddings)
         return with_inference(serve, made) if serve else made
 
-    def near(self, params: float) -> pd.DataFrame | None:
-        """Shapes near a number of parameters, where they are asked for and there is a number."""
+    def near(self, params: float, runs: LossTable) -> pd.DataFrame | None:
+        """Shapes near a number of parameters, where they are asked for and there is a number.
+
+        Vocabulary and width of a head are those of the runs, where the table has one in `vocabulary` and `head_dim`.
+        """
         if not (self.shapes and math.isfinite(params)):
             return None
         from .shapes import shapes_near
 
-        return shapes_near(params, vocabulary=self.vocabulary or GPT2, embeddings=self.embeddings)
+        vocabulary = self.vocabulary or _constant(runs, "vocabulary") or GPT2
+        heads = {} if (head := _constant(runs, "head_dim")) is None else {"head": head}
+        return shapes_near(params, vocabulary=vocabulary, embeddings=self.embeddings, **heads)
+
+
+def _constant(runs: LossTable, name: str) -> int | None:
+    """The one whole number of a column of the table."""
+    values = set(runs[name].tolist()) if name in runs else set()
+    value = values.pop() if len(values) == 1 else None
+    return int(value) if isinstance(value, int | float) and value >= 1 and value == int(value) else None
 
 
 def budgets(texts: Sequence[str] | None) -> list[float]:

@@ -80,8 +80,8 @@ def shapes_near(
         nearest = shapes.loc[far.idxmin()]
         raise ValueError(
             f"no shape is within a factor {FARTHEST:g} of {params:.4g} parameters: the nearest, {nearest['depth']:.0f} "
-            f"layer(s) of width {nearest['width']:.0f}, has {nearest['ratio'] * params:.4g}. Lower vocabulary (now "
-            f"{vocabulary}) or head (now {head})."
+            f"layer(s) of width {nearest['width']:.0f}, has {nearest['ratio'] * params:.4g}. Choose a smaller "
+            f"vocabulary (now {vocabulary}) or narrower heads (now {head})."
         )
     order = np.lexsort((np.abs(np.log(shapes["aspect"] / aspect)), far // EQUAL))
     near = order[far.to_numpy()[order] <= np.log(FARTHEST)][:count]
