@@ -19,7 +19,8 @@ Floats = NDArray[np.float64]
 NUDGE = 1.01  # factor of params by which the slope at an optimum is seen
 TORN = 0.05  # of log params, beyond which two routes do not speak of one optimum
 MISMATCH = 0.05  # of log FLOPs, beyond which the table was made by another cost
-BEATEN = 3.0  # robust standard deviations of the log residuals. Our choice.
+# A run beats a law's best by both: 3 robust standard deviations of the log residuals, and half a percent. Our choice.
+BEATEN, BEATEN_SHARE = 3.0, 0.005
 
 
 def far(budgets: Floats, reach: Floats) -> tuple[str, ...]:
@@ -77,14 +78,17 @@ def mismatch(fit: Fit, cost: Cost) -> tuple[str, ...]:
 
 def beaten(fit: Fit, cost: Cost, best: Callable[[Floats], Floats]) -> tuple[str, ...]:
     """A word on runs that are better than the best that a law has for their budgets, by more than the scatter."""
-    scatters = scatter(np.log(fit.table.loss / fit.predicted))
+    if not fit.has_law:
+        return ()
     params, tokens, loss = fit.table["params"], fit.table["tokens"], fit.table.loss
-    below = np.flatnonzero(np.log(loss / fit.predicted) < -BEATEN * scatters)
-    if not fit.has_law or not len(below):
+    off = np.log(loss / fit.predicted)
+    limit = -max(BEATEN * scatter(off), BEATEN_SHARE)
+    below = np.flatnonzero(off < limit)
+    if not len(below):
         return ()
     least = best(np.asarray(cost(params[below], tokens[below]), dtype=float))
     with np.errstate(invalid="ignore"):
-        better = np.log(loss[below] / least) < -BEATEN * scatters
+        better = np.log(loss[below] / least) < limit
     if not better.any():
         return ()
     best_run = below[better][np.argmin(loss[below][better])]
