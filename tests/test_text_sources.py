@@ -5,6 +5,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scaletrain import text_sources
 from scaletrain.text_sources import HubSource, source_of
@@ -64,6 +66,14 @@ def test_the_revision_is_that_of_names_and_contents_not_of_the_place(tmp_path):
     (tmp_path / "two" / "a.txt").rename(tmp_path / "two" / "b.txt")
     (tmp_path / "two" / "b.txt").write_text("text")
     assert source_of(tmp_path / "two").description["revision"] != first
+
+
+@given(text=st.text("ab", max_size=40), separator=st.text("ab", min_size=1, max_size=4), chunk=st.integers(1, 9))
+def test_pieces_of_a_file_are_split_as_the_whole(text, separator, chunk):
+    pieces = [text[first : first + chunk] for first in range(0, len(text), chunk)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_sources, "_decoded", lambda path: iter(pieces))
+        assert list(text_sources._text("letters.txt", separator)) == text.split(separator)
 
 
 @pytest.mark.parametrize("chunk", [4, 5, 7, 1 << 20])

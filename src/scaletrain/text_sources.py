@@ -222,11 +222,17 @@ def _text(path: Path, separator: str | None) -> Iterator[str]:
     if separator is None:
         yield "".join(_decoded(path))
         return
-    held = ""
+    held: list[str] = []  # joined when the document ends: with every piece it would take the square of its length
+    tail, overlap = "", len(separator) - 1
     for piece in _decoded(path):
-        *whole, held = (held + piece).split(separator)
-        yield from whole
-    yield held
+        held.append(piece)
+        tail += piece
+        if separator in tail:
+            *whole, tail = "".join(held).split(separator)
+            yield from whole
+            held = [tail]
+        tail = tail[max(len(tail) - overlap, 0) :]  # where a separator may have begun
+    yield "".join(held)
 
 
 def _decoded(path: Path) -> Iterator[str]:
