@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache, lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -159,6 +160,14 @@ def test_a_plan_of_several_runs_is_not_told_as_its_first(plane_page):
     others = len(made.found["next_runs"].plan) - 1
     assert others > 0
     assert f" tokens, with {others} more run" in " ".join(map(str, page(made).cards[3].lines))
+
+
+def test_the_plan_says_what_its_frontier_says(plane_page):
+    _, made = plane_page
+    plan = made.found["plan"]
+    noted = replace(plan, frontier=replace(plan.frontier, notes=("a word.",)))
+    sections = page(replace(made, found={**made.found, "plan": noted})).sections
+    assert "a word." in next(section for section in sections if section.name == "plan").paragraphs
 
 
 def test_every_analysis_is_there_or_says_why(plane_page):

@@ -87,7 +87,7 @@ def plan_section(study: Study) -> Section:
         "plan",
         "What to train",
         headline,
-        said + tuple(plan.far[:1]) + beside,
+        (*said, *plan.frontier.notes, *plan.far[:1], *beside),
         figures,
         tables,
         why(study, "surface", "next_runs"),
