@@ -1,7 +1,11 @@
 """What models are trained on: walks, n-grams, teachers and text behind one door, and their tables of a TOML."""
 
+import hashlib
 import json
 import math
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ torch = pytest.importorskip("torch")
 from scaletrain import Graph, Pack, Recipe, Replica, Shape, Trainer, evaluation, prepare, train
 from scaletrain.checkpoints import export, identity, load_state, save_state
 from scaletrain.corpora import Corpus, Windows
-from scaletrain.counted_models import bigram_graph, counted, ngram_model
+from scaletrain.counted_models import bigram_graph, counted, interpolated, ngram_model
 from scaletrain.data_recipes import KINDS, NgramRecipe, TeacherRecipe, TextRecipe, built, recipe_of
 from scaletrain.evaluation import TextEvaluator, WalkEvaluator
 from scaletrain.graph_recipes import GraphRecipe
@@ -19,9 +23,11 @@ from scaletrain.jobs import read_job, read_tables
 from scaletrain.model import initial, logits
 from scaletrain.ngram_models import NgramWalks
 from scaletrain.results import COLUMNS, runs_of
+from scaletrain.sources import COLUMNS as SOURCE_COLUMNS
 from scaletrain.sources import TEST_SEQUENCES, sampled, source_of
 from scaletrain.sweeps import read_sweep
-from scaletrain.teachers import read_teacher
+from scaletrain.teacher_sampling import TeacherSamples
+from scaletrain.teachers import TeacherEvaluator, read_teacher
 from scaletrain.working import start, usual_stack
 
 LENGTH = 12
@@ -83,6 +89,9 @@ def test_every_source_trains_and_fills_its_columns(every, kind):
     assert list(runs) == list(COLUMNS)
     assert (runs["source"] == kind).all()
     assert (runs["dataset"] == source.name).all()
+    assert (runs["dataset_id"] == source.digest).all()
+    told = runs[list(SOURCE_COLUMNS)].dropna(axis="columns")
+    assert told.to_dict("records") == 2 * [source.columns]
     assert runs["loss"].between(0, 1.1 * math.log(source.vocabulary)).all()
     if kind == "text":
         assert runs[["loss_floor", "excess", "loss_counting"]].isna().all(axis=None)
@@ -124,6 +133,32 @@ def test_a_run_goes_on_bit_by_bit(every, kind, tmp_path):
     assert all(torch.equal(rest.params[name], whole.params[name]) for name in whole.params)
 
 
+def test_digests_tell_data_of_one_name_apart(corpus, tmp_path):
+    (tmp_path / "words.txt").write_text("\n#\n".join(f"bead {number}" for number in range(60)))
+    other = prepare(tmp_path / "words.txt", tmp_path / "corpus", tokenizer="byte", separator="\n#\n", test_share=0.2)
+    model = ngram_model(counted(corpus, order=2))
+    for pair in ((corpus, other), (model, replace(model, skip=2))):
+        one, another = map(source_of, pair)
+        assert one.name == another.name
+        assert one.digest != another.digest
+
+
+def test_the_table_says_which_file_a_teacher_is(folder, every):
+    digest = hashlib.sha256((folder / "teacher.safetensors").read_bytes()).hexdigest()
+    assert every["teacher"].columns["teacher_digest"] == digest[:16]
+
+
+def test_the_start_law_is_that_of_first_tokens(corpus, every, monkeypatch):
+    monkeypatch.setattr("scaletrain.sources.AT_ONCE", 1000)
+    of_text = source_of(corpus).start
+    counts = np.bincount(corpus.split("train").tokens, minlength=corpus.vocabulary)
+    np.testing.assert_allclose(of_text, counts / counts.sum(), rtol=1e-14)
+    np.testing.assert_allclose(every["teacher"].start, of_text, rtol=1e-14)  # it was trained on that text
+    first = ngram_model(counted(corpus, order=3)).next_probabilities(np.empty((1, 0), dtype=np.int64))
+    np.testing.assert_allclose(every["ngrams"].start[first.targets], first.chances, rtol=1e-12)
+    assert every["ngrams"].start.sum() == pytest.approx(1, abs=1e-12)
+
+
 def test_identities_differ_by_the_data(every):
     pack = packed(257)
     assert len({identity(pack, source) for source in every.values()}) == 4
@@ -156,6 +191,16 @@ def test_text_is_seen_once_and_says_how_much_there_is(corpus):
     assert len(np.unique(seen, axis=0)) == len(np.unique(Windows(corpus, LENGTH, 0).batch(0, steps * 4), axis=0))
     with pytest.raises(ValueError, match=f"has {there:,} sequences of 12 tokens.*prepare more text"):
         Trainer(packed(corpus.vocabulary, steps=steps + 1), source)
+
+
+def test_blocks_of_text_end_where_the_text_does(corpus, monkeypatch):
+    monkeypatch.setattr("scaletrain.training.AHEAD", 28)  # seven steps
+    steps = Windows(corpus, LENGTH, 0).windows // 4
+    assert steps > 7
+    assert steps % 7
+    trainer = Trainer(packed(corpus.vocabulary, steps=steps), source_of(corpus))
+    seen = torch.cat([trainer.batch(step)[0] for step in range(steps)]).numpy()
+    np.testing.assert_array_equal(seen, Windows(corpus, LENGTH, 0).batch(0, 4 * steps))
 
 
 def test_text_that_cannot_be_tested_on_is_refused_before_training(corpus):
@@ -202,6 +247,22 @@ def test_ngrams_are_judged_by_their_exact_laws(corpus, order, skip):
     assert made.floor == model.floor(LENGTH)
 
 
+@pytest.mark.parametrize(("order", "skip"), [(2, 1), (3, 2)])
+def test_ngrams_are_those_within_training_documents(corpus, order, skip):
+    train, reach = corpus.split("train"), (order - 1) * skip
+    documents = [train.tokens[low:high].tolist() for low, high in pairwise(train.documents)]
+    expected = Counter(tuple(one[i : i + reach + 1 : skip]) for one in documents for i in range(len(one) - reach))
+    found = counted(corpus, order=order, skip=skip)
+    assert dict(zip(map(tuple, found.grams.tolist()), found.counts.tolist(), strict=True)) == expected
+
+
+def test_a_recipe_weighs_trigrams_by_its_mixture(corpus, folder):
+    recipe = NgramRecipe(path=str(folder / "corpus"), order=3, skip=2, threshold=3, mixture=0.25)
+    counts = [counted(corpus, order=order, skip=2).above(3) for order in (2, 3)]
+    expected = interpolated(*counts, weight=0.25).graph.matrix.toarray()
+    np.testing.assert_array_equal(recipe.model().graph.matrix.toarray(), expected)
+
+
 def test_the_graph_of_bigrams_and_the_model_of_bigrams_have_one_floor(corpus):
     counts = counted(corpus, order=2)
     assert ngram_model(counts).floor(LENGTH) == pytest.approx(bigram_graph(counts).floor(LENGTH), rel=1e-12)
@@ -225,6 +286,17 @@ def test_a_temperature_is_another_source(folder):
     assert cold.columns["temperature"] == 0.5
     with pytest.raises(ValueError, match="trained on sequences of 12 tokens"):
         Trainer(packed(warm.vocabulary, length=13), warm)
+
+
+def test_a_temperature_is_that_of_the_samples_and_of_their_floor(folder):
+    teacher, cpu = read_teacher(folder / "teacher.safetensors"), torch.device("cpu")
+    source, shape, recipe = sampled(teacher, temperature=0.5), teacher.shape, teacher.recipe
+    expected = [TeacherSamples(teacher, LENGTH, 3, split, 0.5).batch(0, 40) for split in ("train", "test")]
+    for split, batch in zip(("train", "test"), expected, strict=True):
+        np.testing.assert_array_equal(source.sequences(LENGTH, 3, split, cpu).batch(0, 40), batch)
+    made = source.evaluator(expected[1], cpu)(teacher.params, shape, recipe)
+    exact = TeacherEvaluator(teacher, expected[1], temperature=0.5)(teacher.params, shape, recipe)
+    assert (made.floor, made.loss[0]) == (exact.floor, exact.loss[0])
 
 
 def test_other_things_and_other_vocabularies_are_refused(every):
