@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -456,6 +457,56 @@ def test_data_that_moved_are_the_same_data(tmp_path):
         (tmp_path / at).rename(tmp_path / f"moved-{at}")
         begin(folder, SMALL.replace(old, new.replace(at, f"moved-{at}")))  # and goes on
         assert finish(folder).done == 4
+
+
+def with_texts(folder):
+    """A sweep on text, beside whose file the corpus lies."""
+    texts = "\n#\n".join(" ".join(f"{one * two}" for two in range(20)) for one in range(30))
+    (folder / "texts.txt").write_text(texts)
+    prepare(folder / "texts.txt", folder / "corpus", tokenizer="byte", separator="\n#\n")
+    return SMALL.replace('graph = {kind = "erdos_renyi", nodes = 30, edges = 90}', 'text = {path = "corpus"}')
+
+
+def test_of_text_the_losses_themselves_are_found(tmp_path):
+    begin(tmp_path / "out", with_texts(tmp_path))
+    finish(tmp_path / "out")
+    finished = Finished(Ledger.open(tmp_path / "out"))
+    finished.look()
+    (rates,) = finished.found(((0, 0), (1, 0))).values()
+    runs, _ = table(tmp_path / "out")
+    assert rates == {lr: own.sort_values("seed")["loss"].tolist() for lr, own in runs.groupby("lr")}
+
+
+def test_workers_find_a_corpus_from_wherever_they_are(tmp_path, monkeypatch):
+    text = with_texts(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    begin(Path("out"), text)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert finish(tmp_path / "out").done == 4
+
+
+def test_every_file_of_a_list_goes_with_the_sweep(tmp_path):
+    for name, step in (("one", 2), ("two", 4)):
+        ring = "".join(f"{node} {(node + 1) % 9}\n{node} {(node + step) % 9}\n" for node in range(9))
+        (tmp_path / f"{name}.txt").write_text(ring)
+    text = SMALL.replace('"erdos_renyi", nodes = 30, edges = 90', '"file", path = ["one.txt", "two.txt"]')
+    begin(tmp_path / "out", text)
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.txt").unlink()
+    assert finish(tmp_path / "out").done == 8
+    assert table(tmp_path / "out")[0].groupby("dataset").size().to_dict() == {"one": 4, "two": 4}
+
+
+def test_files_of_one_name_are_refused_and_not_written_over(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ring.txt").write_text("0 1\n1 2\n2 0\n" + "0 3\n" * (name == "two"))
+    paths = 'path = ["one/ring.txt", "two/ring.txt"]'
+    text = SMALL.replace('"erdos_renyi", nodes = 30, edges = 90', f'"file", {paths}')
+    with pytest.raises(ValueError, match=r"files of the data have one name: .*one/ring\.txt, .*two/ring\.txt\. Give"):
+        begin(tmp_path / "out", text)
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"stack": 1}', "\x00"])
