@@ -36,6 +36,8 @@ def test_a_sweep_that_was_not_reduced_is_named_with_the_remedy():
     assert "80 rows stand at 20 values of params, tokens and differ in lr" in remark
     assert "table.best(over=('lr',), mean='seed'), on the command line --best lr." in remark
     assert sf.fit(sf.Chinchilla, fit.table.best(over=("lr", "seed"))).remarks == ()
+    (same,) = sf.fit(sf.Chinchilla, sf.LossTable.from_frame(sweep.assign(seed=np.nan))).remarks
+    assert " and differ in lr; " in same  # where no seed is told, too
 
 
 def test_only_what_was_chosen_is_a_setting():
@@ -44,7 +46,7 @@ def test_only_what_was_chosen_is_a_setting():
     sweep = pd.concat([RUNS.to_frame().assign(lr=lr, seed=seed) for lr in (1e-3, 3e-3) for seed in (0, 1, 2)])
     sweep = sweep.assign(width=np.sqrt(sweep.params).round(), steps=sweep.tokens // 4096, sites=sweep.seed * 7 + 51,
                          run_seed=np.arange(120), excess=1.0, cpu_seconds=rng.uniform(9, 10, 120).round(1),
-                         energy=rng.random(120))  # fmt: skip
+                         energy=rng.random(120), host=np.tile(["a", "b", "b"], 40))  # fmt: skip
     sweep["excess"] = sweep["loss"] - sweep["loss"].min()
     for inputs in ("tokens", "params", ["params", "tokens"]):
         law = sf.Chinchilla if isinstance(inputs, list) else sf.PowerLaw
@@ -55,6 +57,14 @@ def test_only_what_was_chosen_is_a_setting():
         assert remark.endswith("on the command line --best lr.")
     own = sf.LossTable.from_frame(sweep.assign(seed=np.arange(120)))
     assert " and differ in lr, sites; " in sf.fit(sf.Chinchilla, own).remarks[0]
+
+
+def test_what_a_data_set_or_any_seed_brings_with_it_was_not_chosen():
+    frame = RUNS.to_frame()
+    sets = pd.concat([frame.assign(dataset=name, vocabulary=size) for name, size in (("a", 100), ("b", 200))])
+    assert all("vocabulary" not in remark for remark in sf.fit(sf.Chinchilla, sf.LossTable.from_frame(sets)).remarks)
+    worlds = pd.concat([frame.assign(world_seed=seed, sites=51 + 7 * seed) for seed in (0, 1, 2)])
+    assert sf.fit(sf.Chinchilla, sf.LossTable.from_frame(worlds)).remarks == ()
 
 
 def test_rows_of_several_data_sets_are_named():
