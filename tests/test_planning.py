@@ -50,6 +50,35 @@ def test_each_model_is_timed_once(tmp_path, monkeypatch):
     assert told == [(1, 2), (2, 2)]
 
 
+@pytest.mark.parametrize("stack", [1, 3, 100])
+def test_the_seeds_of_the_timed_models_are_those_of_packs(tmp_path, monkeypatch, stack):
+    """Each seed of the data is a stream of its own, which is drawn on its own."""
+    made = []
+    monkeypatch.setattr(planning, "timed", lambda trainer: made.append(trainer.pack) or planning.Speed(1.0, 1.0))
+    sweep = read_sweep(write(tmp_path, FIXED.replace("seed = [0, 1]", "seeds = [[0, 5], [1, 6]]")))
+    plan(sweep, stack=stack)
+    (_, first), *_ = sweep.needs({}, stack=stack).values()
+    seeds = [[(one.seed, one.data_seed) for one in pack.replicas] for pack in (made[0], first)]
+    assert seeds[0] == seeds[1]
+
+
+def test_an_update_takes_its_share_of_the_drawing_too(monkeypatch):
+    clock, updates = [0.0], iter([9.0, 8.0, 4.0, 2.0, 3.0, 5.0, 6.0])
+
+    class Slow:
+        device, ahead = torch.device("cpu"), 40
+
+        def batch(self, step):
+            clock[0] += 20.0
+
+        def advance(self):
+            clock[0] += next(updates)
+
+    monkeypatch.setattr(planning, "_now", lambda device: clock[0])
+    monkeypatch.setattr(planning, "finished", lambda trainer: clock.append(clock.pop() + 7.0))
+    assert timed(Slow()) == planning.Speed(step=2.5, end=7.0)
+
+
 def test_a_search_is_expected_to_need_more_rates_than_its_first_round(tmp_path):
     sweep, later = read_sweep(write(tmp_path, SEARCH)), OF_A_SEARCH - 3  # rounds of one rate, two runs each
     for stack, first, following in ((1, 6, 2), (4, 2, 1), (6, 1, 1)):

@@ -139,7 +139,8 @@ def plan(sweep: Sweep, *, stack: int, device: str = "cpu", progress: Progress | 
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats(device)
     in_a_round = len(sweep.seeds) * (3 if sweep.search else len(sweep.rates))
-    replicas = tuple(Replica(lr=sweep.rates[0], seed=seed) for seed in range(min(stack, in_a_round)))
+    seeds = sweep.seeds * (in_a_round // len(sweep.seeds))  # those of the data too: each is drawn on its own
+    replicas = tuple(Replica(lr=sweep.rates[0], seed=seed, data_seed=data) for seed, data in seeds[:stack])
     rates = OF_A_SEARCH if sweep.search else len(sweep.rates)
     kinds = list(dict.fromkeys(map(_kind, sweep.cells)))
     speeds = {}
