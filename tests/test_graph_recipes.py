@@ -81,6 +81,8 @@ GIVEN = {"kind": "erdos_renyi", "nodes": 9, "edges": 9}
         ({"kind": "tree"}, "kind must be one of erdos_renyi, barabasi_albert, file, bigrams, not 'tree'"),
         ({"kind": ["file"]}, "kind must be one of"),
         ({}, "has no kind"),
+        ({"knd": "file", "path": "x"}, "has 'knd', which is unknown; .* Did you mean 'kind'?"),
+        ({**GIVEN, 1: 2}, "has 1, which is unknown"),
         ({"kind": "erdos_renyi", "nodes": 9}, "made of nodes and edges, but edges is missing"),
         ({**GIVEN, "attached": 2}, "has no attached: leave it out"),
         ({**GIVEN, "path": "x"}, "has no path"),

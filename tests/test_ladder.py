@@ -139,7 +139,9 @@ def test_a_data_set_without_a_fit_leaves_the_others_alone():
     assert ladder.notes[0].startswith("left out: 'a': none of 4 fits along params is ok")
     frame = ladder.to_frame()
     assert frame["dataset"].tolist() == ["bigram", "text", "a", "b"]
-    assert frame.drop(columns="dataset").iloc[2:].isna().all(axis=None)
+    counts = ["alpha_ok", "alpha_slices", "beta_ok", "beta_slices"]
+    assert frame.drop(columns=["dataset", *counts]).iloc[2:].isna().all(axis=None)
+    assert frame[counts].iloc[2:].to_numpy().tolist() == [[0] * 4] * 2
     assert [line.split() for line in repr(ladder).splitlines() if line[:2] in ("a ", "b ")] == [
         ["a", *"------"], ["b", *"------"]
     ]  # fmt: skip
@@ -147,7 +149,7 @@ def test_a_data_set_without_a_fit_leaves_the_others_alone():
 
 @pytest.mark.parametrize(("floor", "words"), [
     (1.0, "leaves out the floor that is known, 1 in the column 'loss_floor': the offsets hold what the fixed tokens"),
-    (9.0, "leaves out the floor that is known, 9 in the column 'loss_floor': the law is wrong where it nears"),
+    (9.0, "leaves out the floor that is known, 9 in the column 'loss_floor': the smallest of many offsets leans"),
     (1.763, ""),
     (np.nan, ""),
 ])  # fmt: skip
@@ -160,6 +162,15 @@ def test_an_entropy_beside_a_known_one(floor, words):
     assert ladder.doubts[-1].startswith("entropy of text: ") == bool(words)
     assert words in ladder.doubts[-1]
     np.testing.assert_equal(ladder.to_frame()["loss_floor"][0], floor)
+
+
+@pytest.mark.parametrize("floors", ["unknown", None, np.inf, [1.0, 1.2], [1.0, np.nan]])
+def test_floors_that_are_not_one_number_are_none(floors):
+    frame = EXACT["text"].to_frame()
+    frame["loss_floor"] = np.resize(np.array(floors), len(frame)) if isinstance(floors, list) else floors
+    ladder = entropy_ladder({"text": sf.LossTable.from_frame(frame)}, resamples=5)
+    assert np.isnan(ladder.rungs[0].floor)
+    assert not any("floor" in doubt for doubt in ladder.doubts)
 
 
 def test_refused_intervals_of_one_reason_are_one_note():
@@ -235,6 +246,11 @@ def test_a_refused_interval_has_no_bar_and_a_hollow_point():
 )  # fmt: skip
 def test_bad_input_is_named(sources, words):
     assert words in refusal(entropy_ladder, sources, resamples=10)
+
+
+def test_slices_that_cannot_be_are_refused_whatever_is_given():
+    for options, words in (({"rtol": -1}, "rtol must be zero or positive"), ({"min_rows": 1}, "min_rows must be")):
+        assert words in refusal(entropy_ladder, {"a": curves(EXACT["text"]), "b": EXACT["T1L"]}, **options)
 
 
 def test_what_is_no_table_and_no_ladder_is_refused():

@@ -80,8 +80,31 @@ def test_a_long_name_is_folded_where_it_may_be(folder):
     pd.read_csv("text.csv").assign(dataset=long).to_csv("long.csv", index=False)
     lines = CliRunner().invoke(app, ["ladder", "long.csv", *FEW], env={"COLUMNS": "80"}).stdout.splitlines()
     first = next(place for place, line in enumerate(lines) if line.startswith("2-grams"))
-    assert [line.split()[0] for line in lines[first : first + 3]] == ["2-grams-of-the-", "complete-works-", "bpe512"]
+    pieces = [line.split()[0] for line in lines[first : lines.index("", first) if "" in lines else first + 4]]
+    assert "".join(pieces) == long
+    assert all(piece.endswith("-") for piece in pieces[:-1])
     assert max(map(len, lines)) <= 80
+    assert "\u2026" not in "".join(lines)
+
+
+def test_no_number_is_cut_however_long_a_name_is(folder):
+    for name in ("a_rather_long_name_of_a_data_set_without_hyphens", "fifteen-letters"):
+        pd.read_csv("text.csv").assign(dataset=name).to_csv("named.csv", index=False)
+        screen = CliRunner().invoke(app, ["ladder", "named.csv", *FEW], env={"COLUMNS": "80"}).stdout
+        (rung,) = json.loads(run("named.csv", "--json").stdout)["rungs"]
+        for one in (rung["entropy"], rung["alpha"], rung["beta"]):
+            assert f"{one['low']:.3g} to {one['high']:.3g}" in screen
+
+
+def test_slices_are_made_as_asked(folder):
+    pd.read_csv("text.csv").query("params < 3e7").to_csv("three.csv", index=False)  # three sizes, of six
+    assert "fewer than --min-rows=4" in " ".join(run("three.csv").stderr.split())
+    assert run("three.csv", "--min-rows", "3").exit_code != 2
+    jittered = pd.read_csv("text.csv")
+    jittered["tokens"] *= 1 + 0.02 * np.arange(len(jittered)) / len(jittered)
+    jittered.to_csv("jittered.csv", index=False)
+    assert run("jittered.csv").exit_code == 1
+    assert rungs(run("jittered.csv", "--rtol", "0.03", "--json"))[0]["dataset"] == "jittered"
 
 
 def test_the_screen_says_what_the_numbers_are(folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 import scalefit as sf
 from scalefit.remarks import scatter
@@ -44,8 +45,9 @@ def test_only_what_was_chosen_is_a_setting():
     """What follows from the inputs, the data or a seed, and what was measured, is none: its best would be luck."""
     rng = np.random.default_rng(0)
     sweep = pd.concat([RUNS.to_frame().assign(lr=lr, seed=seed) for lr in (1e-3, 3e-3) for seed in (0, 1, 2)])
-    sweep = sweep.assign(width=np.sqrt(sweep.params).round(), steps=sweep.tokens // 4096, sites=sweep.seed * 7 + 51,
-                         run_seed=np.arange(120), excess=1.0, cpu_seconds=rng.uniform(9, 10, 120).round(1),
+    sweep = sweep.assign(width=np.sqrt(sweep.params).round(), steps=sweep.tokens // 4096,
+                         sites=sweep.seed * 7 + sweep.params // 10**7, run_seed=np.arange(120), excess=1.0,
+                         cpu_seconds=rng.uniform(9, 10, 120).round(1),
                          energy=rng.random(120), host=np.tile(["a", "b", "b"], 40))  # fmt: skip
     sweep["excess"] = sweep["loss"] - sweep["loss"].min()
     for inputs in ("tokens", "params", ["params", "tokens"]):
@@ -63,8 +65,41 @@ def test_what_a_data_set_or_any_seed_brings_with_it_was_not_chosen():
     frame = RUNS.to_frame()
     sets = pd.concat([frame.assign(dataset=name, vocabulary=size) for name, size in (("a", 100), ("b", 200))])
     assert all("vocabulary" not in remark for remark in sf.fit(sf.Chinchilla, sf.LossTable.from_frame(sets)).remarks)
-    worlds = pd.concat([frame.assign(world_seed=seed, sites=51 + 7 * seed) for seed in (0, 1, 2)])
+    worlds = pd.concat([frame.assign(world_seed=seed, sites=frame.params // 10**7 + 7 * seed) for seed in (0, 1, 2)])
     assert sf.fit(sf.Chinchilla, sf.LossTable.from_frame(worlds)).remarks == ()
+
+
+def sweep_of(**columns):
+    return pd.concat([RUNS.to_frame().assign(lr=lr) for lr in (1e-3, 3e-3)], ignore_index=True).assign(**columns)
+
+
+@pytest.mark.parametrize(("inputs", "columns"), [
+    (["params", "tokens"], {"seed": np.repeat([0, 1], 20)}),  # a seed that counts the settings
+    (["params", "tokens"], {"flops": np.linspace(1, 1.05, 40) * 1e20}),  # measured
+    (["params", "tokens"], {"config": [{"lr": 1}] * 40, "tags": [["a"]] * 40}),  # not to be counted
+])  # fmt: skip
+def test_a_setting_is_named_whatever_is_beside_it(inputs, columns):
+    table = sf.LossTable.from_frame(sweep_of(**columns))
+    (remark,) = [words for words in sf.fit(sf.Chinchilla, table, inputs=inputs).remarks if "differ" in words]
+    assert " and differ in lr; " in remark
+    assert remark.endswith("--best lr.")
+
+
+def test_a_setting_is_named_where_the_other_input_was_measured():
+    table = sf.LossTable.from_frame(sweep_of(tokens=1e10 * np.linspace(1, 1.01, 40)))
+    assert any("differ in lr; " in words for words in sf.fit(sf.PowerLaw, table, inputs="params").remarks)
+
+
+def test_what_comes_back_in_over_half_of_the_rows_was_measured():
+    columns = {"draw": np.arange(40) // 2, "noted": np.minimum(np.arange(40), 20)}  # 20 and 21 values
+    table = sf.LossTable.from_frame(sweep_of(**columns))
+    assert any("differ in lr, draw; " in words for words in sf.fit(sf.Chinchilla, table).remarks)
+
+
+@pytest.mark.parametrize("name", ["excess", "loss_se", "seconds", "cpu_seconds"])
+def test_what_a_run_ends_with_is_no_setting(name):
+    table = sf.LossTable.from_frame(sweep_of(**{name: np.tile([0.1, 0.2], 20)}).assign(lr=1e-3))
+    assert not any("differ" in words for words in sf.fit(sf.Chinchilla, table).remarks)
 
 
 def test_rows_of_several_data_sets_are_named():

@@ -117,6 +117,21 @@ def test_a_signal_while_handlers_are_put_back_leaves_none_that_is_deaf(amid, mon
             set_handler(number, handler)
 
 
+def test_an_interruption_is_not_lost_in_an_update_that_fails(amid):
+    def fail():
+        signal.raise_signal(signal.SIGINT)
+        raise MemoryError
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        cut = advanced(5)
+        amid(fail)
+        with pytest.raises(KeyboardInterrupt):
+            cut.advance()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_half_an_update_is_no_state(amid):
     def fail():
         raise MemoryError

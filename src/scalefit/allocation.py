@@ -97,6 +97,23 @@ def compute_optimal(fit: Fit | Bootstrap, flops: ArrayLike, *, cost: Cost = six_
     )  # fmt: skip
 
 
+def optima_of(fit: Fit, budgets: Floats) -> Optima:
+    """Best models of one fit for C = 6 N D, without what a reader of a frontier is told: for statistics of refits.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> runs = sf.simulate(sf.HOFFMANN_2022, sf.grid(params=[1e8, 1e9, 1e10], tokens=[1e9, 1e10, 1e11]))
+    >>> optima_of(sf.fit(sf.Chinchilla, runs), np.array([5.88e23])).tokens.round(-10).tolist()
+    [[3020000000000.0]]
+    """
+    check_plane(fit)
+    closed = closed_form(fit)
+    if closed is None:
+        check_cost(six_nd, fit.table["params"], fit.table["tokens"], everywhere=fit.has_law)
+    return _optima(fit, budgets, six_nd, POINTS, closed)[0]
+
+
 def _optima(
     base: Fit, budgets: Floats, cost: Cost, points: int, closed: tuple[Term, Term] | None
 ) -> tuple[Optima, float | None]:  # fmt: skip

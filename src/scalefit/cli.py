@@ -155,10 +155,8 @@ def curves_command(
     table: options.TableName,
     along: Annotated[str, options.option("Slices", "Column that varies in a slice.", "--along", metavar="COLUMN")],
     at: Annotated[str, options.option("Slices", "Column that is fixed in a slice.", "--at", metavar="COLUMN")],
-    rtol: Annotated[
-        float, typer.Option(min=0, help="Share by which --at may grow in a slice.", rich_help_panel="Slices")
-    ] = 1e-3,
-    min_rows: Annotated[int, typer.Option(min=2, help="Rows that a slice needs.", rich_help_panel="Slices")] = 4,
+    rtol: options.Rtol = 1e-3,
+    min_rows: options.MinRows = 4,
     law: Annotated[options.CurveLaw, options.option("Model", "Formula.", "--law")] = options.CurveLaw.power,
     against: Annotated[
         Against | None, options.option("Model", "Law to compare with; by default the other one.", "--against")

@@ -7,7 +7,7 @@ from numbers import Real
 
 import numpy as np
 
-from .allocation import check_plane, closed_form, compute_optimal
+from .allocation import check_plane, closed_form, optima_of
 from .exponents import regressions
 from .optima import QUANTITIES, Quantity
 from .result import Fit
@@ -48,11 +48,12 @@ def allocation_exponent(fit: Fit) -> float:
         alpha, beta = (fit.parameters[term.exponent] for term in terms)
         return beta / (alpha + beta)
     spent = 6 * fit.table["params"] * fit.table["tokens"]
-    best = compute_optimal(fit, np.geomspace(spent.min(), spent.max(), BUDGETS))
-    used = best.bracketed
+    budgets = np.geomspace(spent.min(), spent.max(), BUDGETS)
+    best = optima_of(fit, budgets)
+    used = best.bracketed[0]
     if used.sum() < 2:
         raise ValueError(f"{used.sum()} of {BUDGETS} budgets have a bracketed optimum, and an exponent needs two.")
-    return float(regressions(best.flops, best.optima, used, None)["a"][0])
+    return float(regressions(budgets, best, used, None)["a"][0])
 
 
 def best_at(flops: float, quantity: Quantity = "tokens_per_param") -> Callable[[Fit], float]:
@@ -87,8 +88,8 @@ def best_at(flops: float, quantity: Quantity = "tokens_per_param") -> Callable[[
         raise ValueError(f"flops must be positive and finite, such as 1e21, not {flops!r}.")
 
     def statistic(fit: Fit) -> float:
-        frontier = compute_optimal(fit, flops)
-        return float(getattr(frontier, quantity)[0]) if frontier.bracketed[0] else float("nan")
+        best = optima_of(fit, np.array([flops], dtype=float))
+        return float(best.get(quantity)[0, 0]) if best.bracketed[0, 0] else float("nan")
 
     statistic.__name__ = f"{quantity} at {flops:.4g} FLOPs"
     return statistic

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,9 @@ Floats = NDArray[np.float64]
 NUDGE = 1.01  # factor of params by which the slope at an optimum is seen
 TORN = 0.05  # of log params, beyond which two routes do not speak of one optimum
 MISMATCH = 0.05  # of log FLOPs, beyond which the table was made by another cost
-# A run beats a law's best by both: 3 robust standard deviations of the log residuals, and half a percent. Our choice.
-BEATEN, BEATEN_SHARE = 3.0, 0.005
+# A run beats a law's best by so many robust standard deviations of the log residuals at least, by as many as chance
+# exceeds in one of twenty tables of its rows, and by half a percent. Our choice.
+BEATEN, CHANCE, BEATEN_SHARE = 3.0, 0.05, 0.005
 
 
 def far(budgets: Floats, reach: Floats) -> tuple[str, ...]:
@@ -77,25 +79,30 @@ def mismatch(fit: Fit, cost: Cost) -> tuple[str, ...]:
 
 
 def beaten(fit: Fit, cost: Cost, best: Callable[[Floats], Floats]) -> tuple[str, ...]:
-    """A word on runs that are better than the best that a law has for their budgets, by more than the scatter."""
+    """A word on runs that are better than the best that a law has for their budgets, by more than their scatter."""
     if not fit.has_law:
         return ()
-    params, tokens, loss = fit.table["params"], fit.table["tokens"], fit.table.loss
-    off = np.log(loss / fit.predicted)
-    limit = -max(BEATEN * scatter(off), BEATEN_SHARE)
-    below = np.flatnonzero(off < limit)
+    counted = np.ones(len(fit.table), dtype=bool) if fit.weights is None else fit.table[fit.weights] > 0
+    with np.errstate(all="ignore"):
+        off = np.where(counted, np.log(fit.table.loss / fit.predicted), np.nan)
+    counted &= np.isfinite(off)
+    if not counted.any():
+        return ()
+    deviations = max(BEATEN, NormalDist().inv_cdf(1 - CHANCE / counted.sum()))
+    limit = -max(deviations * scatter(off[counted]), BEATEN_SHARE)
+    below = np.flatnonzero(counted & (off < limit))
     if not len(below):
         return ()
-    least = best(np.asarray(cost(params[below], tokens[below]), dtype=float))
+    params, tokens, loss = fit.table["params"][below], fit.table["tokens"][below], fit.table.loss[below]
+    least = best(np.asarray(cost(params, tokens), dtype=float))
     with np.errstate(invalid="ignore"):
-        better = np.log(loss[below] / least) < limit
-    if not better.any():
+        better = np.flatnonzero(np.log(loss / least) < limit)
+    if not len(better):
         return ()
-    best_run = below[better][np.argmin(loss[below][better])]
-    law_has = least[better][np.argmin(loss[below][better])]
-    count = "1 run is" if better.sum() == 1 else f"{better.sum()} runs are"
+    lowest = better[np.argmin(loss[better])]
+    count = "1 run is" if len(better) == 1 else f"{len(better)} runs are"
     return (
         f"{count} better than the best that the law has for the same budget: "
-        f"{where_in(fit.table, ('params', 'tokens'), best_run)} has loss {loss[best_run]:.4g}, the law "
-        f"{law_has:.4g}. Unless that run is mistyped, the law is too high there, and may be so beyond.",
+        f"{where_in(fit.table, ('params', 'tokens'), below[lowest])} has loss {loss[lowest]:.4g}, the law "
+        f"{least[lowest]:.4g}. Unless that run is mistyped, the law is too high there, and may be so beyond.",
     )

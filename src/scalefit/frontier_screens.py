@@ -221,9 +221,10 @@ def _shapes(shapes: pd.DataFrame, answer: Answer) -> Group:
     whole = abs(nearest["params"] / wanted - nearest["ratio"]) <= abs(
         nearest["params_nonembed"] / wanted - nearest["ratio"]
     )
+    vocabulary = (nearest["params"] - nearest["params_nonembed"]) / nearest["width"]
     title = (
         f"transformers of about {counted(wanted)} params, {'with' if whole else 'without'} the embedding, for "
-        f"{answer.flops:.4g} FLOPs"
+        f"{answer.flops:.4g} FLOPs; vocabulary {vocabulary:.0f}, heads of {nearest['width'] / nearest['heads']:.0f}"
     )
     remedy = [" (--without-embeddings if the table's params leave it out)"] if whole else []
     return Group(title, *remedy, Padding(grid, (0, 0, 0, 1)))

@@ -13,6 +13,7 @@ from .intervals import doubts_of
 from .markup import html_of
 from .replicates import Progress
 from .rungs import AXES, EXPONENTS, NoRungError, Rung, Source, curves_of, rung_of
+from .selection import check_slicing
 from .sheets import MISSING, Ends, Number, Sheet, Symbol, visible
 from .table import LossTable
 
@@ -98,7 +99,7 @@ class EntropyLadder:
     def to_frame(self) -> pd.DataFrame:
         """A row per data set: entropy, alpha and beta with their ends, sd over slices, slices that are ok and all.
 
-        Where no slice can be fitted, a row without numbers.
+        Where no slice can be fitted, a row without numbers; `left_out` says why.
         """
         rows = []
         for rung in self.rungs:
@@ -109,7 +110,8 @@ class EntropyLadder:
                 good, total = rung.slices(along)
                 row |= {f"{exponent}_sd": rung.sd(along), f"{exponent}_ok": good, f"{exponent}_slices": total}
             rows.append({**row, "entropy_at": rung.at, "loss_floor": rung.floor})
-        return pd.DataFrame([*rows, *({"dataset": name} for name in self.left_out)])
+        none = {f"{exponent}_{what}": 0 for exponent in EXPONENTS.values() for what in ("ok", "slices")}
+        return pd.DataFrame([*rows, *({"dataset": name, **none} for name in self.left_out)])
 
     def to_dict(self) -> dict[str, Any]:
         """Notes, doubts and every data set as plain values."""
@@ -205,6 +207,7 @@ def entropy_ladder(
     >>> round(rung.entropy.estimate, 1), round(rung.alpha.estimate, 1)
     (4.0, 0.6)
     """
+    check_slicing(rtol, min_rows)
     usable: dict[str, Mapping[str, Curves]] = {}
     left_out: dict[str, str] = {}
     for name, source in _named(datasets).items():
@@ -213,7 +216,7 @@ def entropy_ladder(
         except NoRungError as error:
             left_out[name] = str(error)
     if not usable:
-        raise ValueError(next(iter(left_out.values())))
+        raise ValueError(" ".join(left_out.values()))
     rungs = []
     for done, (name, curves) in enumerate(usable.items(), start=1):
         rungs.append(rung_of(name, curves, level=level, resamples=resamples, seed=seed))

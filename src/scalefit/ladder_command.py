@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from .ladder import EntropyLadder
     from .table import LossTable
 
-NUMBERS = 62  # letters of a line for numbers; names of data sets are folded into the others
-
 
 def ladder_command(
     tables: Annotated[
@@ -33,6 +31,8 @@ def ladder_command(
         str | None,
         options.option("Table", "Column that tells the data sets of a table apart.", "--split", metavar="COLUMN"),
     ] = None,
+    rtol: options.Rtol = 1e-3,
+    min_rows: options.MinRows = 4,
     columns: options.Columns = None,
     flops: options.Flops = None,
     where: options.Where = None,
@@ -61,7 +61,11 @@ def ladder_command(
             asked = {"resamples": resamples, "seed": seed, "level": level}
             chosen: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
             ladder = entropy_ladder(
-                [(name, options.tuned(runs, best)) for name, runs in sets], progress=progress, **chosen
+                [(name, options.tuned(runs, best)) for name, runs in sets],
+                rtol=rtol,
+                min_rows=min_rows,
+                progress=progress,
+                **chosen,
             )
         if plot is not None:
             from .ladder_plots import plot_ladder
@@ -104,21 +108,23 @@ def _show(ladder: EntropyLadder) -> None:
     from rich.table import Table
 
     percent = f"{100 * ladder.level:g} %"
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("data set", no_wrap=True)
-    for name in ("entropy", percent, "alpha", percent, "beta", percent):
-        table.add_column(name, justify="right", no_wrap=True)
-    screen = console()
-    room = max(screen.width - NUMBERS, 8)
-    for rung in ladder:
-        cells = [
+    heads = ("entropy", percent, "alpha", percent, "beta", percent)
+    rows = {
+        rung.name: [
             cell
             for one in (rung.entropy, rung.alpha, rung.beta)
             for cell in (f"{one.estimate:.3g}", "refused" if one.refused else f"{one.low:.3g} to {one.high:.3g}")
         ]
-        table.add_row("\n".join(wrap(visible(rung.name), room)), *cells)
-    for name in ladder.left_out:
-        table.add_row("\n".join(wrap(visible(name), room)), *6 * (MISSING,))
+        for rung in ladder
+    } | {name: [MISSING] * 6 for name in ladder.left_out}
+    screen = console()
+    taken = sum(2 + max(map(len, cells)) for cells in zip(heads, *rows.values(), strict=True))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("data set", overflow="fold")
+    for name in heads:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, cells in rows.items():
+        table.add_row("\n".join(wrap(visible(name), max(screen.width - taken, 8))), *cells)
     sentences = ladder.notes or (f"all slices of {len(ladder)} data sets are ok",)
     screen.print(status_line(ladder.ok, sentences))
     screen.print()

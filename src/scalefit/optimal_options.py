@@ -197,9 +197,9 @@ class Family:
 
 def _constant(runs: LossTable, name: str) -> int | None:
     """The one whole number of a column of the table."""
-    values = set(runs[name].tolist()) if name in runs else set()
-    value = values.pop() if len(values) == 1 else None
-    return int(value) if isinstance(value, int | float) and value >= 1 and value == int(value) else None
+    values = set(runs[name].tolist()) if name in runs and runs[name].dtype.kind in "iuf" else set()
+    value = float(values.pop()) if len(values) == 1 else math.nan
+    return int(value) if value >= 1 and value.is_integer() else None
 
 
 def budgets(texts: Sequence[str] | None) -> list[float]:

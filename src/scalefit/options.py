@@ -63,6 +63,10 @@ def option(panel: str, words: str, *names: str, metavar: str | None = None) -> A
 TableName = Annotated[
     str, typer.Argument(metavar="TABLE", help="A file (CSV, TSV, JSON lines, Parquet) or the name of a data set.")
 ]
+Rtol = Annotated[float, typer.Option(
+    min=0, help="Share by which the column that is fixed may grow in a slice.", rich_help_panel="Slices",
+)]  # fmt: skip
+MinRows = Annotated[int, typer.Option(min=2, help="Rows that a slice needs.", rich_help_panel="Slices")]
 Columns = Annotated[
     list[str] | None,
     option("Table", "Column of params, tokens, flops or loss. Repeatable.", "--columns", metavar="params=N"),

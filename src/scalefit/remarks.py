@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from .columns import INPUTS
@@ -27,7 +28,7 @@ RUNS, STEPS = (
 FLOOR, BELOW = "loss_floor", 0.1
 SEEDS = ("seed", "data_seed")
 # What a run ends with, not what it begins with; the last four are of the tables of scaletrain.
-NOT_SETTINGS = ("count", "replicates", "loss_sd", "at_edge", "loss_se", "excess", "seconds", "cpu_seconds")
+NOT_SETTINGS = ("loss", "count", "replicates", "loss_sd", "at_edge", "loss_se", "excess", "seconds", "cpu_seconds")
 
 
 def remarks(
@@ -91,11 +92,28 @@ def where_in(table: LossTable, inputs: Sequence[str], row: int) -> str:
     return ", ".join(f"{name} {table[name][row]:.4g}" for name in inputs)
 
 
+def floors_of(table: LossTable) -> Floats:
+    """What no loss can be below, run by run; nothing where a run has none that is known.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from scalefit.table import LossTable
+    >>> frame = pd.DataFrame({"params": [1e8, 1e9], "loss": [3.0, 2.5], "loss_floor": [1.5, 1.5]})
+    >>> floors_of(LossTable.from_frame(frame)).tolist()
+    [1.5, 1.5]
+    """
+    if FLOOR not in table or table[FLOOR].dtype.kind not in "iuf" or not np.all(np.isfinite(table[FLOOR])):
+        return np.empty(0)
+    return np.asarray(table[FLOOR], dtype=float)
+
+
 def _below_floor(table: LossTable, offset: float | None) -> list[str]:
     """An offset that is clearly below what no loss can be below."""
-    if offset is None or FLOOR not in table or table[FLOOR].dtype.kind != "f":
+    floors = floors_of(table)
+    if offset is None or not len(floors):
         return []
-    floor = float(table[FLOOR].min())
+    floor = float(floors.min())
     excess = float(table.loss.min()) - floor
     if not (excess > 0 and floor - offset > BELOW * excess):
         return []
@@ -149,19 +167,24 @@ def _settings(table: LossTable, inputs: Sequence[str], other: str) -> list[str]:
     groups = frame.groupby(list(inputs), sort=False)
     if groups.ngroups == len(frame):
         return []
-    told = (*inputs, other, *(["flops"] if other else []))
+    told = (*inputs, other, *(["flops"] if other or "params" in inputs else []))
     beside = [name for name in INPUTS if name in frame and name not in told and (groups[name].nunique() > 1).any()]
-    often = frame.nunique() <= len(frame) / 2  # of a setting; else it is a label or measured, or a seed of each run
-    seeds = [name for name in frame.columns if (name in SEEDS or name.endswith("_seed")) and often[name]]
+    numbers = [name for name in frame.columns if frame[name].dtype.kind in "iuf"]
+    often = [name for name in numbers if frame[name].nunique() <= len(frame) / 2]  # else a label, or measured
+    seeds = [name for name in often if name in SEEDS or name.endswith("_seed")]
     # what follows from these, such as steps from tokens, or the sites of a world that a seed drew, was not chosen
-    cells = frame.groupby([name for name in (*INPUTS, DATA, *seeds) if name in frame], sort=False, dropna=False)
-    known = (*INPUTS, "loss", DATA, *SEEDS, *NOT_SETTINGS)
+    given = [*(name for name in INPUTS if name in numbers and frame[name].nunique() < len(frame)),
+             *([DATA] if DATA in frame else [])]  # fmt: skip
+    known = (*INPUTS, *seeds, *NOT_SETTINGS)
     chosen = [
         name
-        for name in frame.columns
-        if name not in known and not name.endswith("_seed") and often[name] and frame[name].dtype.kind in "iuf"
-        and (cells[name].nunique() > 1).any()
-    ]  # fmt: skip
+        for name in often
+        if name not in known
+        and (
+            _varies(frame, name, [*given, *seeds])
+            or (_varies(frame, name, given) and any(_are_one(frame, name, seed) for seed in seeds))
+        )
+    ]
     differ = [*beside, *chosen]
     if not differ:
         return []
@@ -176,6 +199,17 @@ def _settings(table: LossTable, inputs: Sequence[str], other: str) -> list[str]:
         f"{len(frame)} rows stand at {groups.ngroups} values of {', '.join(inputs)} and differ in "
         f"{', '.join(differ)}; the law goes through their middle.{remedy}"
     ]
+
+
+def _varies(frame: pd.DataFrame, name: str, given: list[str]) -> bool:
+    """Whether a column has several values in some rows that share what is given."""
+    cells = frame.groupby(given, sort=False, dropna=False)[name].nunique() if given else frame[name].nunique()
+    return bool(np.any(cells > 1))
+
+
+def _are_one(frame: pd.DataFrame, name: str, seed: str) -> bool:
+    """Whether each value goes with one seed, and each seed with one value."""
+    return not (_varies(frame, name, [seed]) or _varies(frame, seed, [name]))
 
 
 def _other_input(table: LossTable, inputs: Sequence[str], other: str) -> list[str]:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from .curves import Curves
 from .fitting import fit_curves
 from .formula import Term
 from .intervals import Interval
 from .laws import PowerLaw
-from .remarks import FLOOR
+from .remarks import FLOOR, floors_of
 from .resampling import bootstrap
 from .table import LossTable
 
@@ -64,12 +66,12 @@ class Rung:
             return ""
         low, high = self.entropy
         why = (
-            "the law is wrong where it nears its offset"
+            "the smallest of many offsets leans low, or the law is wrong where it nears its offset"
             if high < self.floor
             else "the offsets hold what the fixed tokens or parameters leave, or the law is wrong where it nears them"
         )
         return (
-            f"entropy of {self.name}: {low:.3g} to {high:.3g} leaves out the floor that is known, {self.floor:.4g} in "
+            f"entropy of {self.name}: {low:.6g} to {high:.6g} leaves out the floor that is known, {self.floor:.6g} in "
             f"the column {FLOOR!r}: {why}."
         )
 
@@ -145,8 +147,9 @@ def rung_of(name: str, curves: Mapping[str, Curves], *, level: float, resamples:
         replace(found[axis].interval(_exponent(curves[axis]), level), statistic=EXPONENTS[axis]) for axis in AXES
     )
     entropy = replace(found[along].interval(_smallest_offset, level), statistic="entropy")
-    floors = {floor for fit in slices for floor in fit.table[FLOOR].tolist()} if FLOOR in slices[0].table else set()
-    floor = floors.pop() if len(floors) == 1 else float("nan")
+    floors = [floors_of(fit.table) for slices in curves.values() for fit in slices]
+    one = set(np.concatenate(floors).tolist()) if all(map(len, floors)) else set()
+    floor = one.pop() if len(one) == 1 else float("nan")
     return Rung(name, curves, entropy, f"L({along}) at {slices.at} {slices.values[place]:.4g}", alpha, beta, floor)
 
 

@@ -287,13 +287,23 @@ def group_labels(values: NDArray[Any], rtol: float) -> NDArray[np.intp]:
     return labels
 
 
-def _curve_columns(frame: pd.DataFrame, along: str, at: str, rtol: float, min_rows: int) -> tuple[Array, Array]:
-    if along == at:
-        raise ValueError(f"along and at are both {at!r}: a slice that holds it constant cannot vary along it.")
+def check_slicing(rtol: float, min_rows: int) -> None:
+    """Refuse what no slice can be made by.
+
+    Examples
+    --------
+    >>> check_slicing(1e-3, 4)
+    """
     if not 0 <= rtol < np.inf:
         raise ValueError(f"rtol must be zero or positive and finite, but it is {rtol}. The default is 1e-3.")
     if min_rows < 2:
         raise ValueError(f"min_rows must be at least 2, but it is {min_rows}: one row is no curve.")
+
+
+def _curve_columns(frame: pd.DataFrame, along: str, at: str, rtol: float, min_rows: int) -> tuple[Array, Array]:
+    if along == at:
+        raise ValueError(f"along and at are both {at!r}: a slice that holds it constant cannot vary along it.")
+    check_slicing(rtol, min_rows)
     x, held = (as_floats(column(frame, name)) for name in (along, at))
     for name, good in ((along, np.isfinite(x)), (at, is_valid(held))):
         bad = np.flatnonzero(~good)

@@ -290,7 +290,7 @@ def check_entries(kind: Any, entries: Mapping[str, Any], where: str, *, also: It
     known = sorted([*(one.name for one in fields(kind)), *also])
     for name in entries:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
+            near = get_close_matches(str(name), known, n=1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"{where} has {name!r}, which is unknown; there are {', '.join(known)}.{meant}")
     lacking = [one.name for one in fields(kind) if one.default is MISSING and one.name not in entries]

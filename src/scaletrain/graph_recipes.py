@@ -151,9 +151,9 @@ class GraphRecipe:
         >>> GraphRecipe.from_dict({"kind": "barabasi_albert", "nodes": 8000, "attached": 6}).seed
         0
         """
+        check_entries(cls, {"kind": None, **entries}, "[graph]")
         if "kind" not in entries:
             raise ValueError(f"[graph] has no kind. It is one of {', '.join(MADE_OF)}.")
-        check_entries(cls, entries, "[graph]")
         path = entries.get("path")
         return cls(**{**entries, "path": str(Path(folder, path)) if path and isinstance(path, str) else path})
 

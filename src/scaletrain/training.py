@@ -306,8 +306,8 @@ def _signals_wait() -> Iterator[None]:
         holds = False
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    for number, frame in came:  # called, not sent anew: an engine may have blocked what it simulates, as Ray does
-        handlers[number](number, frame)
+        for number, frame in came:  # called, not sent anew: an engine may have blocked what it simulates, as Ray does
+            handlers[number](number, frame)
 
 
 def _curves(trainer: Trainer, losses: NDArray[np.float64]) -> pd.DataFrame:
