@@ -233,6 +233,7 @@ def test_a_refused_interval_has_no_bar_and_a_hollow_point():
         ([("a", EXACT["text"]), ("a", EXACT["T1L"])], "the data set 'a' is given twice"),
         ({"a": EXACT["text"], "b": LIKE_TEXT}, "'a' and 'b' are the same table"),
         ({"a": WITHOUT_TOKENS}, "the table of 'a' has no tokens"),
+        ({"text": EXACT["text"], "a": WITHOUT_TOKENS}, "the table of 'a' has no tokens"),
         ({"a": sf.load("pythia")}, "the table of 'a': No slice at constant params can be used"),
         ({"a": EXACT["text"].where(tokens=1e7)}, "the table of 'a': "),
         ({"a": curves(EXACT["text"])[:1]}, "along params and along tokens, once each, not along ['params']"),

@@ -156,6 +156,13 @@ def test_the_floor_is_seeded_and_the_signal_is_not():
     assert np.all(first.draws != other.draws)
 
 
+def test_the_floor_is_the_largest_of_the_permutations():
+    text = (TEXT[:51_200], OFFSETS[:51])
+    floors = [correlations(*text, lags=LAGS, permutations=count, resamples=0).floors for count in (1, 2, 3, 4)]
+    assert np.all(np.diff(floors, axis=0) >= 0)
+    assert np.any(np.diff(floors, axis=0) > 0)
+
+
 # Exponents of correlations.
 
 
@@ -232,6 +239,12 @@ def test_documents_are_what_is_resampled():
     np.testing.assert_allclose(found.draws[:, 0], found.strengths[0], rtol=1e-12)  # the same document, however often
     assert np.isnan(found.draws[:, ~found.above]).all()
     assert correlations(np.tile(one, 9), np.arange(0, 1801, 200), lags=(1, 2)).draws.shape == (0, 2)
+
+
+def test_documents_are_what_is_resampled_for_entropies_too():
+    one = np.random.default_rng(0).integers(3, size=200)
+    found = conditional_entropies(np.tile(one, 30), np.arange(0, 6001, 200), longest=2, resamples=10)
+    np.testing.assert_allclose(found.draws, np.tile(found.upper, (10, 1)), rtol=1e-12)
 
 
 def test_an_interval_without_documents_is_none_and_says_so():
