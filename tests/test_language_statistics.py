@@ -20,7 +20,7 @@ from scalefit.theory.language import (
     language_statistics,
 )
 from scalefit.theory.language_correlations import Correlations
-from scalefit.theory.language_counting import MOST_GROUPS, documents_of
+from scalefit.theory.language_counting import MOST_GROUPS, documents_of, drawn
 from scalefit.theory.language_decays import leading
 from scalefit.theory.language_entropies import ConditionalEntropies
 from scaletrain.graph_sources import barabasi_albert, erdos_renyi
@@ -131,6 +131,7 @@ def test_independent_tokens_are_at_the_floor_which_is_that_of_random_matrices():
     tokens = np.random.default_rng(1).integers(words, size=n)
     found = correlations(tokens, np.arange(0, n + 1, 500), lags=(1, 3, 10), resamples=0)
     assert not found.above.any()
+    assert np.isnan(correlations(tokens, np.arange(0, n + 1, 500), lags=(1, 3), resamples=2).draws).all()
     # entries err by sqrt(p_i p_j / n) = 1 / (words sqrt(n)); the norm of such a matrix is about 2 sqrt(words) of it
     for norms in (found.strengths, found.floors):
         np.testing.assert_allclose(norms, 2 / np.sqrt(words * n), rtol=0.1)
@@ -154,6 +155,12 @@ def test_the_floor_is_seeded_and_the_signal_is_not():
     np.testing.assert_array_equal(first.strengths, other.strengths)
     assert np.all(first.floors != other.floors)
     assert np.all(first.draws != other.draws)
+
+
+def test_no_lag_counts_beyond_one_that_is_at_the_floor():
+    strengths, lags = np.array([0.5, 0.1, 0.4]), np.array([1, 2, 4])
+    found = Correlations(lags, strengths, strengths, np.full(3, 0.1), np.empty((0, 3)), 0)
+    assert found.above.tolist() == [True, False, False]
 
 
 def test_the_floor_is_the_largest_of_the_permutations():
@@ -409,6 +416,11 @@ def test_a_corpus_and_the_losses_of_a_model_predict_the_data_exponent():
     losses = 4 * np.arange(1, 17) ** -0.3 * np.random.default_rng(0).normal(1, 0.02, size=(50, 16))
     found = language_statistics(TEXT, OFFSETS, lags=LAGS, losses=losses, resamples=30)
     assert not found.refused
+    apart = data_exponent(  # sequences and documents are drawn on their own
+        found.gamma.exponent, found.beta.exponent,
+        gamma_error=found.gamma.standard_error, beta_error=found.beta.standard_error,
+    )  # fmt: skip
+    assert found.data_exponent == apart
     assert found.data_exponent.value == found.gamma.exponent / (2 * found.beta.exponent)
     assert found.data_exponent.low < 0.3 / (2 * BETA) < found.data_exponent.high
     lines = repr(found).splitlines()
@@ -438,6 +450,19 @@ def test_resamples_of_the_same_documents_are_laid_side_by_side(monkeypatch):
         covariance=both.var(ddof=1),
     )  # fmt: skip
     assert found.data_exponent.standard_error == pytest.approx(expected.standard_error)
+
+
+def test_correlations_and_entropies_draw_the_same_documents(monkeypatch):
+    asked = {name: set() for name in ("correlations", "entropies")}
+    for name, calls in asked.items():
+
+        def noted(units, resample, *, seed, calls=calls):
+            calls.add((units, resample, seed))
+            return drawn(units, resample, seed=seed)
+
+        monkeypatch.setattr(f"scalefit.theory.language_{name}.drawn", noted)
+    language_statistics(TEXT[:51_200], OFFSETS[:51], lags=(1, 2), longest=2, resamples=3, seed=7)
+    assert asked["correlations"] == asked["entropies"] == {(50, resample, 7) for resample in range(3)}
 
 
 def test_a_markov_chain_predicts_nothing_and_says_what_is_missing():
