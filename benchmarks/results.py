@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import dials
 import ladder
 import scalefit as sf
 from common import ROOT
@@ -46,7 +47,8 @@ def main() -> None:
         "LADDER_SWEEP": "\n".join(ladder.sweep()), "LADDER": "\n".join(ladder.rungs(climbed)),
         "LADDER_LOSSES": "\n".join(ladder.losses(stops)), "LADDER_KNOWN": "\n".join(ladder.known(stops)),
         "LADDER_SURFACES": "\n".join(ladder.surfaces(stops)),
-        "LADDER_EDGES": ladder.at_edges(stops),
+        "LADDER_EDGES": ladder.at_edges(stops), "DIAL_HOURS": dials.hours(),
+        **{f"DIAL_{column.upper()}": "\n".join(dials.rows(column)) for column in dials.DIALS},
         "LADDER_NOTES": "\n".join(f"- {said}" for said in (*climbed.notes, *climbed.doubts)),
     }  # fmt: skip
     ladder.draw(climbed, ROOT / "docs" / "images")

@@ -116,7 +116,7 @@ def test_every_set_states_its_conventions():
 def test_unknown_name_lists_the_names_and_the_closest():
     with pytest.raises(
         ValueError,
-        match=r"unknown data set 'pythai'.*Did you mean 'pythia'.*cerebras_gpt, er_small, ladder, chinchilla",
+        match=r"unknown data set 'pythai'.*Did you mean 'pythia'.*cerebras_gpt, er_small, ladder, dials, chinchilla",
     ):
         load("pythai")
     with pytest.raises(ValueError, match=r"unknown data set 'runs.csv'\. Available.*LossTable\.read"):
