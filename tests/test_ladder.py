@@ -137,6 +137,7 @@ def test_a_data_set_without_a_fit_leaves_the_others_alone():
     assert list(ladder.left_out) == ["a", "b"]
     assert not ladder.ok
     assert ladder.notes[0].startswith("left out: 'a': none of 4 fits along params is ok")
+    assert ladder.notes[1] == "left out too: b."
     frame = ladder.to_frame()
     assert frame["dataset"].tolist() == ["bigram", "text", "a", "b"]
     counts = ["alpha_ok", "alpha_slices", "beta_ok", "beta_slices"]
@@ -252,6 +253,11 @@ def test_bad_input_is_named(sources, words):
 def test_slices_that_cannot_be_are_refused_whatever_is_given():
     for options, words in (({"rtol": -1}, "rtol must be zero or positive"), ({"min_rows": 1}, "min_rows must be")):
         assert words in refusal(entropy_ladder, {"a": curves(EXACT["text"]), "b": EXACT["T1L"]}, **options)
+
+
+def test_of_several_without_a_fit_the_first_is_told():
+    words = refusal(entropy_ladder, {"a": RISING, "b": sf.load("pythia")}, resamples=5)
+    assert words.startswith("none of 2 data sets can be fitted. The first: 'a': none of 4 fits")
 
 
 def test_what_is_no_table_and_no_ladder_is_refused():

@@ -96,6 +96,17 @@ def test_no_number_is_cut_however_long_a_name_is(folder):
             assert f"{one['low']:.3g} to {one['high']:.3g}" in screen
 
 
+def test_rates_that_were_not_reduced_are_told(folder):
+    said = " ".join(run("rates.csv", "--split", "dataset").stderr.split())
+    assert "note: bigram: 72 rows stand at 36 values of params, tokens and differ in lr" in said
+    assert not run("rates.csv", "--split", "dataset", "--best", "lr").stderr
+
+
+def test_names_are_there_on_a_narrow_screen(folder):
+    screen = CliRunner().invoke(app, ["ladder", "text.csv", *FEW], env={"COLUMNS": "50"}).stdout
+    assert any(line.startswith("text ") for line in screen.splitlines())
+
+
 def test_slices_are_made_as_asked(folder):
     pd.read_csv("text.csv").query("params < 3e7").to_csv("three.csv", index=False)  # three sizes, of six
     assert "fewer than --min-rows=4" in " ".join(run("three.csv").stderr.split())

@@ -36,7 +36,8 @@ def test_a_sweep_that_was_not_reduced_is_named_with_the_remedy():
     (remark,) = fit.remarks
     assert "80 rows stand at 20 values of params, tokens and differ in lr" in remark
     assert "table.best(over=('lr',), mean='seed'), on the command line --best lr." in remark
-    assert sf.fit(sf.Chinchilla, fit.table.best(over=("lr", "seed"))).remarks == ()
+    (remark,) = sf.fit(sf.Chinchilla, fit.table.best(over=("lr", "seed"))).remarks
+    assert "edge of what was tried" in remark  # both rates are
     (same,) = sf.fit(sf.Chinchilla, sf.LossTable.from_frame(sweep.assign(seed=np.nan))).remarks
     assert " and differ in lr; " in same  # where no seed is told, too
 
@@ -100,6 +101,14 @@ def test_what_comes_back_in_over_half_of_the_rows_was_measured():
 def test_what_a_run_ends_with_is_no_setting(name):
     table = sf.LossTable.from_frame(sweep_of(**{name: np.tile([0.1, 0.2], 20)}).assign(lr=1e-3))
     assert not any("differ" in words for words in sf.fit(sf.Chinchilla, table).remarks)
+
+
+def test_best_settings_at_an_edge_are_told_from_a_quarter_of_the_rows_on():
+    edges = RUNS.to_frame().assign(at_edge=np.arange(20) < 5)
+    (remark,) = sf.fit(sf.Chinchilla, sf.LossTable.from_frame(edges)).remarks
+    assert remark.startswith("at 5 of 20 rows the best setting is at the edge of what was tried")
+    fewer = sf.LossTable.from_frame(edges.assign(at_edge=np.arange(20) < 4))
+    assert sf.fit(sf.Chinchilla, fewer).remarks == ()
 
 
 def test_rows_of_several_data_sets_are_named():

@@ -165,7 +165,7 @@ def _ends(name: str, interval: Interval) -> str:
     if name == "loss":
         return _to(interval, ".3f")
     low, high = (counted(end) for end in interval)
-    return f"{low.removesuffix(high[-1]) if high[-1].isalpha() else low} to {high}"
+    return f"{low} to {high}"
 
 
 def _to(interval: Interval, form: str) -> str:
@@ -198,7 +198,10 @@ def _windows(plan: Plan) -> list[RenderableType]:
     if found is None or len(found.windows) < 2:
         return []
     if found.moved < SAME:
-        return [Padding(Text("other windows of these budgets do not move them", "dim"), (0, 0, 0, 2))]
+        same = "the law has the same ones at every budget" if plan.frontier.apart is None and plan.fit else (
+            "other windows of these budgets do not move them"
+        )  # fmt: skip
+        return [Padding(Text(same, "dim"), (0, 0, 0, 2))]
     grid = Table.grid(padding=(0, 2))
     grid.add_row(*(Text(heading, "dim") for heading in ("over other windows", "budgets", "a", "b", "gamma")))
     for _, row in found.windows.iloc[1:].drop_duplicates().iterrows():

@@ -66,7 +66,9 @@ class EntropyLadder:
     @property
     def notes(self) -> tuple[str, ...]:
         """Data sets and slices of them that are left out, and intervals that are refused."""
-        found = [f"left out: {reason}" for reason in self.left_out.values()]
+        found = [f"left out: {reason}" for reason in list(self.left_out.values())[:1]]
+        if others := list(self.left_out)[1:]:
+            found.append(f"left out too: {', '.join(others)}.")
         for rung in self.rungs:
             for along, at in AXES.items():
                 good, total = rung.slices(along)
@@ -216,7 +218,8 @@ def entropy_ladder(
         except NoRungError as error:
             left_out[name] = str(error)
     if not usable:
-        raise ValueError(" ".join(left_out.values()))
+        (first, *others) = left_out.values()
+        raise ValueError(f"none of {len(left_out)} data sets can be fitted. The first: {first}" if others else first)
     rungs = []
     for done, (name, curves) in enumerate(usable.items(), start=1):
         rungs.append(rung_of(name, curves, level=level, resamples=resamples, seed=seed))

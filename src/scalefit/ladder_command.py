@@ -12,11 +12,13 @@ import typer
 from . import interval_options, options
 from .outcomes import check_targets, exit_code, one_message, save_picture, to_json
 from .sheets import MISSING
-from .terminal import console, facts, status_line, visible, working
+from .terminal import console, facts, print_note, status_line, visible, working
 
 if TYPE_CHECKING:
     from .ladder import EntropyLadder
     from .table import LossTable
+
+LEAST = 8  # letters of a line for names; on narrower screens numbers are folded, too
 
 
 def ladder_command(
@@ -53,20 +55,25 @@ def ladder_command(
             check_targets(table, output, plot)
         with working("fitting slices of every data set") as progress:
             from .ladder import entropy_ladder
+            from .remarks import unreduced
 
             read: dict[str, Any] = {
                 "columns": columns, "flops": flops, "where": where, "best": None, "drop_invalid": drop_invalid,
             }  # fmt: skip
             sets = [pair for table in tables for pair in _sets(table, split, options.read_table(table, **read))]
+            names = [name for name, _ in sets]
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(
+                    f"the data set {twice!r} is given twice: names are of the column dataset, or of files. Rename one."
+                )
+            sets = [(name, options.tuned(runs, best)) for name, runs in sets]
             asked = {"resamples": resamples, "seed": seed, "level": level}
             chosen: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-            ladder = entropy_ladder(
-                [(name, options.tuned(runs, best)) for name, runs in sets],
-                rtol=rtol,
-                min_rows=min_rows,
-                progress=progress,
-                **chosen,
-            )
+            ladder = entropy_ladder(sets, rtol=rtol, min_rows=min_rows, progress=progress, **chosen)
+        for name, runs in sets:
+            for words in unreduced(runs, ("params", "tokens")):
+                print_note(f"{name}: {words}")
         if plot is not None:
             from .ladder_plots import plot_ladder
 
@@ -120,11 +127,13 @@ def _show(ladder: EntropyLadder) -> None:
     screen = console()
     taken = sum(2 + max(map(len, cells)) for cells in zip(heads, *rows.values(), strict=True))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("data set", overflow="fold")
+    room = screen.width - taken
+    table.padding = (0, 2 if room >= LEAST else 1, 0, 0)
+    table.add_column("data set", overflow="fold", min_width=LEAST)
     for name in heads:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=room >= LEAST)
     for name, cells in rows.items():
-        table.add_row("\n".join(wrap(visible(name), max(screen.width - taken, 8))), *cells)
+        table.add_row("\n".join(wrap(visible(name), max(room, LEAST))), *cells)
     sentences = ladder.notes or (f"all slices of {len(ladder)} data sets are ok",)
     screen.print(status_line(ladder.ok, sentences))
     screen.print()

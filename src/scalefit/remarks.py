@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .columns import INPUTS
-from .selection import DATA
+from .selection import DATA, is_seed
 from .table import LossTable
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,8 @@ RUNS, STEPS = (
 )
 # No loss is below this column; an offset that is lower by this share of the smallest excess is told. Our choice.
 FLOOR, BELOW = "loss_floor", 0.1
-SEEDS = ("seed", "data_seed")
+# The best setting lies at the edge of what was tried; told from this share of the rows on. Our choice.
+EDGE, EDGES = "at_edge", 0.25
 # What a run ends with, not what it begins with; the last four are of the tables of scaletrain.
 NOT_SETTINGS = ("loss", "count", "replicates", "loss_sd", "at_edge", "loss_se", "excess", "seconds", "cpu_seconds")
 
@@ -52,7 +53,8 @@ def remarks(
         *_data_sets(table),
         *_below_floor(table, offset),
         *_gross(table, inputs, predicted),
-        *([] if steps else _settings(table, inputs, other)),
+        *([] if steps else unreduced(table, inputs)),
+        *_at_edges(table),
         *_other_input(table, inputs, other),
     )
 
@@ -161,9 +163,16 @@ def _data_sets(table: LossTable) -> list[str]:
     ]
 
 
-def _settings(table: LossTable, inputs: Sequence[str], other: str) -> list[str]:
-    """Rows at the same inputs that differ in something that was chosen: neither a seed nor what a run ends with."""
-    frame = table.to_frame()
+def unreduced(table: LossTable, inputs: Sequence[str]) -> list[str]:
+    """Rows at the same inputs that differ in something that was chosen: neither a seed nor what a run ends with.
+
+    Examples
+    --------
+    >>> import scalefit as sf
+    >>> unreduced(sf.load("er_small"), ("params", "tokens"))[0][:67]
+    '258 rows stand at 30 values of params, tokens and differ in lr; the'
+    """
+    frame, other = table.to_frame(), _OTHER.get(tuple(inputs), "")
     groups = frame.groupby(list(inputs), sort=False)
     if groups.ngroups == len(frame):
         return []
@@ -171,7 +180,7 @@ def _settings(table: LossTable, inputs: Sequence[str], other: str) -> list[str]:
     beside = [name for name in INPUTS if name in frame and name not in told and (groups[name].nunique() > 1).any()]
     numbers = [name for name in frame.columns if frame[name].dtype.kind in "iuf"]
     often = [name for name in numbers if frame[name].nunique() <= len(frame) / 2]  # else a label, or measured
-    seeds = [name for name in often if name in SEEDS or name.endswith("_seed")]
+    seeds = [name for name in often if is_seed(name)]
     # what follows from these, such as steps from tokens, or the sites of a world that a seed drew, was not chosen
     given = [*(name for name in INPUTS if name in numbers and frame[name].nunique() < len(frame)),
              *([DATA] if DATA in frame else [])]  # fmt: skip
@@ -198,6 +207,16 @@ def _settings(table: LossTable, inputs: Sequence[str], other: str) -> list[str]:
     return [
         f"{len(frame)} rows stand at {groups.ngroups} values of {', '.join(inputs)} and differ in "
         f"{', '.join(differ)}; the law goes through their middle.{remedy}"
+    ]
+
+
+def _at_edges(table: LossTable) -> list[str]:
+    """Best settings at the edge of what was tried."""
+    if EDGE not in table or table[EDGE].dtype.kind != "b" or table[EDGE].mean() < EDGES:
+        return []
+    return [
+        f"at {table[EDGE].sum()} of {len(table)} rows the best setting is at the edge of what was tried: beyond it "
+        "losses may be lower, and the law another. Try settings there."
     ]
 
 

@@ -138,12 +138,12 @@ def select_best(
     _check_best(frame, over, by, mean)
     group = _group_ids(frame, [*(name for name in INPUTS if name in frame), *by])
     _check_data(frame, group, {*over, *by, *mean})
-    setting = _group_ids(frame, [name for name in over if mean or not _is_seed(name)])
+    setting = _group_ids(frame, [name for name in over if mean or not is_seed(name)])
     winners = _winners(group, setting, frame["loss"].to_numpy(), average=bool(mean))
     rows = winners["row"].to_numpy()
     edge = np.zeros(len(rows), dtype=np.bool_)
     for name in over:
-        if is_number(frame[name]) and not _is_seed(name):
+        if is_number(frame[name]) and not is_seed(name):
             tried = as_floats(frame[name])
             ends = pd.Series(tried).groupby(group).agg(["min", "max"]).to_numpy()
             edge |= (tried[rows, None] == ends).any(axis=1)
@@ -210,7 +210,14 @@ def _check_data(frame: pd.DataFrame, group: NDArray[np.intp], named: set[str]) -
         )
 
 
-def _is_seed(name: str) -> bool:
+def is_seed(name: str) -> bool:
+    """Whether a column is a seed, by its name.
+
+    Examples
+    --------
+    >>> is_seed("data_seed"), is_seed("seeds")
+    (True, False)
+    """
     return name == "seed" or name.endswith("_seed")
 
 
